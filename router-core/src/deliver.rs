@@ -1,0 +1,252 @@
+//! Messages that come from a link: to listeners here, on to other leaves if this is a hub.
+
+use std::{
+    ops::Range,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
+};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::{
+    DropReason, Envelope, NodeId,
+    credit::Credit,
+    exchange::Exchange,
+    outbox::Outgoing,
+    protocol::{LinkEnd, LinkId},
+    routes::Route,
+    session::Session,
+    wire::{WireError, control::Control, data::DataHeader, frame, kind, MAX_HANDSHAKE},
+};
+
+/// What has been read from a link and not handed on: the start of a frame.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) link: LinkId,
+    /// The session that the link carries, once it does.
+    pub(crate) session: Option<Arc<Session>>,
+}
+
+/// Messages one behind the other that all go the same way.
+struct Run<'a> {
+    event: &'a str,
+    destination: Option<NodeId>,
+    source: NodeId,
+    envelopes: Vec<Envelope>,
+    /// Where they stand in the block that was read.
+    range: Range<usize>,
+}
+
+impl Exchange {
+    /// Hands on all whole frames in `buffer`. Returns how many bytes the next frame lacks, 0 if that is not known; of
+    /// a handshake it takes one frame at a time, and asks to be called again by returning `None`.
+    pub(crate) fn ingest(
+        self: &Arc<Self>,
+        inbox: &Inbox,
+        buffer: &mut BytesMut,
+        now: Instant,
+    ) -> Result<Option<usize>, LinkEnd> {
+        let Some(session) = &inbox.session else {
+            let Some((length, _)) = peek(buffer, MAX_HANDSHAKE)? else { return Ok(Some(0)) };
+            if buffer.len() < length {
+                return Ok(Some(length - buffer.len()));
+            }
+            let frame = buffer.split_to(length);
+            self.tell(now, |machine| machine.handshake(now, inbox.link, &frame));
+            return Ok(None);
+        };
+        session.hear(now);
+        loop {
+            let (extent, messages, next) = data_extent(buffer, self.config.limits.max_frame)?;
+            if messages > 0 {
+                self.deliver(session, inbox.link, buffer.split_to(extent).freeze(), messages, now)?;
+            }
+            match next {
+                Some((length, _)) if buffer.len() < length => return Ok(Some(length - buffer.len())),
+                Some((length, _)) => self.control(session, inbox.link, &buffer.split_to(length), now)?,
+                None => return Ok(Some(0)),
+            }
+        }
+    }
+
+    /// A frame that is no message came on the link of a session.
+    fn control(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        link: LinkId,
+        frame: &[u8],
+        now: Instant,
+    ) -> Result<(), LinkEnd> {
+        match Control::decode(frame).map_err(LinkEnd::Protocol)? {
+            Control::Gap { source, count, reason } => {
+                let Some(receiving) = session.receiving(link) else { return Ok(()) };
+                session.miss(count);
+                drop(receiving);
+                tracing::debug!(%source, count, ?reason, "messages were lost on their way here");
+                self.lost(session, source, count);
+            }
+            Control::Loss { source, count } => self.lost(session, source, count),
+            // The most frequent one, and the machine has nothing to decide.
+            Control::Ack(received) if session.outbox.is_open(link) => session.outbox.confirm(received),
+            control => self.tell(now, |machine| machine.control(now, link, session, control)),
+        }
+        Ok(())
+    }
+
+    /// Messages were lost on their way here; if this is a hub, perhaps others would have got them too.
+    fn lost(&self, session: &Arc<Session>, source: NodeId, count: u64) {
+        self.report_lost(source, count);
+        if self.config.topology.forwards(self.node_id) {
+            let others: Vec<_> = self.ask(|machine| machine.sessions().cloned().collect());
+            for other in others.iter().filter(|other| !Arc::ptr_eq(other, session)) {
+                other.outbox.control(&Control::Loss { source, count });
+            }
+        }
+    }
+
+    /// Hands on a block of whole messages.
+    fn deliver(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        link: LinkId,
+        block: Bytes,
+        messages: u64,
+        now: Instant,
+    ) -> Result<(), LinkEnd> {
+        // A link that another one has taken over from brings nothing any more: it will be sent again.
+        let Some(_receiving) = session.receiving(link) else { return Ok(()) };
+        let credit = session.arrive(messages, block.len() as u64);
+        let mut start = 0;
+        let mut run: Option<Run<'_>> = None;
+        for bytes in frame::split(&block) {
+            let (header, event) = DataHeader::decode(bytes).map_err(LinkEnd::Protocol)?;
+            self.check_source(session, header.source)?;
+            let end = start + bytes.len();
+            let envelope = Envelope::new(header, block.slice(start + DataHeader::LEN..end));
+            match &mut run {
+                Some(run) if run.goes_with(&header, event) => {
+                    run.envelopes.push(envelope);
+                    run.range.end = end;
+                }
+                _ => {
+                    let (source, destination) = (header.source, header.destination);
+                    let next = Run { event, destination, source, envelopes: vec![envelope], range: start..end };
+                    if let Some(run) = run.replace(next) {
+                        self.deliver_run(session, &block, run, &credit, now)?;
+                    }
+                }
+            }
+            start = end;
+        }
+        run.map_or(Ok(()), |run| self.deliver_run(session, &block, run, &credit, now))
+    }
+
+    /// Refuses a message that its sender cannot have: only a hub brings what others have emitted.
+    fn check_source(&self, session: &Session, source: NodeId) -> Result<(), LinkEnd> {
+        let by_hub = self.config.topology.forwards(session.peer.node_id) && source != self.node_id;
+        if source == session.peer.node_id || by_hub {
+            return Ok(());
+        }
+        Err(LinkEnd::Protocol(WireError::Value { kind: kind::DATA, what: "a source that is not the sender" }))
+    }
+
+    fn deliver_run(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        block: &Bytes,
+        run: Run<'_>,
+        credit: &Arc<Credit>,
+        now: Instant,
+    ) -> Result<(), LinkEnd> {
+        let invalid = |_| LinkEnd::Protocol(WireError::Value { kind: kind::DATA, what: "an event name" });
+        let here = run.destination.is_none_or(|node| node == self.node_id);
+        let forwards = self.config.topology.forwards(self.node_id);
+        let frames = || Outgoing::Block(block.slice(run.range.clone()), run.envelopes.len() as u64);
+        let (version, taken) = self
+            .routes
+            .with(run.event, |route| {
+                let onward = route.peers.iter().filter(|peer| {
+                    let node = peer.peer.node_id;
+                    forwards && node != session.peer.node_id && run.destination.is_none_or(|to| to == node)
+                });
+                onward.for_each(|peer| peer.outbox.push(frames(), Some(credit)));
+                let taken = if here { self.hand(route, 0, &run, Some(credit)) } else { Taken::All };
+                (route.version, taken)
+            })
+            .map_err(invalid)?;
+        if here && (self.holding.load(Relaxed) || taken != Taken::All) {
+            self.keep(run, version, taken, now);
+        }
+        Ok(())
+    }
+
+    /// Hands messages to the listeners of a route that listen since `since` or later.
+    fn hand(&self, route: &Route, since: u64, run: &Run<'_>, credit: Option<&Arc<Credit>>) -> Taken {
+        let mut taken = Taken::None;
+        for listener in route.listeners.iter().filter(|listener| listener.since > since) {
+            let pushed = listener.push(run.envelopes.iter().cloned(), credit);
+            if !listener.once {
+                taken = Taken::All;
+            } else if pushed.taken > 0 {
+                taken = taken.max(Taken::First);
+            }
+            self.handed(listener, run.source, pushed);
+        }
+        taken
+    }
+
+    /// Keeps messages of the first moment for listeners to come. Those that came between the look at the route and
+    /// now get them at once.
+    fn keep(&self, run: Run<'_>, version: u64, mut taken: Taken, now: Instant) {
+        let mut hold = self.lock_hold();
+        if !self.routes.is_current(version) {
+            let route = self.routes.find(run.event);
+            taken = taken.max(self.hand(&route, version, &run, None));
+        }
+        let limits = &self.config.limits;
+        let active = hold.is_active();
+        let mut unclaimed = 0;
+        for (index, envelope) in run.envelopes.into_iter().enumerate() {
+            let claimed = taken == Taken::All || (taken == Taken::First && index == 0);
+            if !active {
+                unclaimed += u64::from(!claimed);
+            } else if !hold.keep(envelope, claimed, now + limits.hold, limits.hold_bytes) {
+                unclaimed += 1;
+            }
+        }
+        drop(hold);
+        self.count_drop(DropReason::Unclaimed, unclaimed);
+    }
+}
+
+/// Who of those that listen for good, or for one message, has taken the messages of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Taken {
+    None,
+    First,
+    All,
+}
+
+impl Run<'_> {
+    fn goes_with(&self, header: &DataHeader, event: &str) -> bool {
+        self.event == event && self.destination == header.destination && self.source == header.source
+    }
+}
+
+fn peek(buffer: &[u8], limit: usize) -> Result<Option<(usize, u8)>, LinkEnd> {
+    frame::peek(buffer, limit).map_err(LinkEnd::Protocol)
+}
+
+/// How many bytes and messages of whole messages stand at the start, and the frame behind them.
+fn data_extent(buffer: &[u8], limit: usize) -> Result<(usize, u64, Option<(usize, u8)>), LinkEnd> {
+    let (mut extent, mut messages) = (0, 0);
+    loop {
+        match peek(&buffer[extent..], limit)? {
+            Some((length, kind::DATA)) if buffer.len() - extent >= length => {
+                extent += length;
+                messages += 1;
+            }
+            next => return Ok((extent, messages, next)),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The contract of Tidings, and everything between `emit` and a transport that is written once for all of them.
+//!
+//! * What a user holds: [`Router`], [`Subscription`], [`Event`], [`Peer`], [`Change`], [`Stats`], [`Error`].
+//! * What a transport implements: [`Transport`], [`Connector`], [`Acceptor`], [`Link`].
+//! * What decides: [`protocol`], a state machine without I/O and without a clock.
+//! * What carries: `node`, the tasks that bring bytes to the state machine and back.
+//!
+//! # Invariants
+//!
+//! * **Loss is never silent.** A message that was taken from the user is delivered, or queued, or counted under a
+//!   [`DropReason`] and reported to its receiver as a gap. `sent = delivered + queued + dropped`, always.
+//! * **A handler never waits for itself.** See [`handler`].
+//! * **Bounded by the reader.** A peer has at most a window of bytes on its way that nobody has taken.
+//! * **I/O is never blocked by user code.** See [`runtime`].
+//! * **All or nobody.** An emit is queued for everyone who gets it in one go, or for nobody.
+
+mod address;
+mod builder;
+mod changes;
+mod credit;
+mod deliver;
+mod emit;
+mod envelope;
+mod error;
+mod event;
+mod exchange;
+#[doc(hidden)]
+pub mod handler;
+mod hold;
+mod listener;
+mod memory;
+mod node;
+mod options;
+mod outbox;
+mod pattern;
+mod payload;
+mod peer;
+mod publish;
+pub mod protocol;
+mod rate;
+mod room;
+mod router;
+mod routes;
+#[doc(hidden)]
+pub mod runtime;
+mod secret;
+mod session;
+#[cfg(test)]
+mod simulation;
+mod stats;
+mod subscription;
+mod transport;
+mod wait;
+pub mod wire;
+
+pub use address::Address;
+pub use builder::RouterBuilder;
+pub use bytes::Bytes;
+pub use changes::{Changes, Report, Revision};
+pub use emit::{Emit, Emitting, Publish};
+pub use envelope::Envelope;
+pub use error::{BoxError, Error, Result};
+pub use event::Event;
+pub use listener::Listener;
+pub use memory::{Fault, Memory, MemoryLink};
+pub use options::{EmitOptions, Limits, ListenOptions, Policy, Scope};
+pub use pattern::{MAX_EVENT_NAME, is_pattern, pattern_matches};
+pub use payload::{Codec, Encoded, Payload};
+pub use peer::{Change, LeaveReason, Peer, PeerStats, Stats};
+pub use room::Room;
+pub use router::{Router, Shutdown};
+pub use secret::Secret;
+pub use stats::{DropReason, Drops};
+pub use subscription::Subscription;
+pub use tidings_topology::{Incarnation, NodeId, Topology};
+pub use transport::{
+    Acceptor, BoxFuture, Capability, Connector, Link, ListenContext, Placement, Transport, Wire,
+};
+pub use wait::{Timeout, Wait};

@@ -1,0 +1,365 @@
+//! The queue of one listener, and the end of it that its owner reads.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    DropReason, Envelope, Error, Limits, Policy,
+    credit::Credit,
+    exchange::Exchange,
+    room::{Bounded, Lag, Waiters, wake},
+};
+
+/// The reading end of a listener: undecoded messages, in order. Made by [`Router::listen`](crate::Router::listen).
+///
+/// Dropping it stops listening.
+pub struct Listener {
+    queue: Arc<ListenerQueue>,
+    /// What was taken out of the queue in one go and is handed out one by one.
+    taken: VecDeque<Item>,
+    exchange: Arc<Exchange>,
+}
+
+impl Listener {
+    pub(crate) fn new(queue: Arc<ListenerQueue>, exchange: Arc<Exchange>) -> Self {
+        Self { queue, taken: VecDeque::new(), exchange }
+    }
+
+    /// The name or pattern that it listens for.
+    pub fn pattern(&self) -> &str {
+        &self.queue.pattern
+    }
+
+    /// The next message; `None` when the router is shut down or the listener was evicted.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Envelope>> {
+        loop {
+            if let Some(envelope) = self.pop() {
+                return Poll::Ready(Some(envelope));
+            }
+            std::task::ready!(self.queue.poll_take(&mut self.taken, cx));
+            if self.taken.is_empty() {
+                return Poll::Ready(None);
+            }
+        }
+    }
+
+    /// The next message.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped has taken nothing.
+    pub async fn next(&mut self) -> Option<Envelope> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The next message if there is one already.
+    pub fn try_next(&mut self) -> Option<Envelope> {
+        self.pop().or_else(|| {
+            self.queue.take_now(&mut self.taken);
+            self.pop()
+        })
+    }
+
+    /// Counts a message that was taken but is of no use as dropped, and logs it, rate-limited.
+    pub fn reject(&self, reason: DropReason, error: &Error) {
+        self.exchange.reject(reason, error);
+    }
+
+    fn pop(&mut self) -> Option<Envelope> {
+        loop {
+            match self.taken.pop_front()? {
+                Item::Message(envelope) => {
+                    self.queue.popped(&envelope);
+                    return Some(envelope);
+                }
+                Item::Credit(_) => {}
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let left = self.taken.iter().filter(|item| matches!(item, Item::Message(_))).count() as u64;
+        self.exchange.unlisten(&self.queue, left);
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").field("pattern", &self.pattern()).finish_non_exhaustive()
+    }
+}
+
+/// What stands in a listener's queue.
+#[derive(Debug)]
+enum Item {
+    Message(Envelope),
+    /// Dropped when everything before it has been taken: gives the sending peer its window back.
+    Credit(#[expect(dead_code, reason = "it works by being dropped")] Arc<Credit>),
+}
+
+/// The queue of one listener.
+#[derive(Debug)]
+pub(crate) struct ListenerQueue {
+    pub(crate) pattern: Box<str>,
+    pub(crate) once: bool,
+    /// The version of the routes from which on it listens.
+    pub(crate) since: u64,
+    policy: Policy,
+    max_messages: u64,
+    max_bytes: u64,
+    handler_budget: u64,
+    state: Mutex<State>,
+    /// Messages and bytes that its owner has taken, ever: written by the owner alone.
+    popped: AtomicU64,
+    popped_bytes: AtomicU64,
+    /// Who emits has to wait: set when the bound is reached, taken back when half of it is free.
+    full: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    items: VecDeque<Item>,
+    /// Messages and bytes that were ever queued, less those dropped again.
+    pushed: u64,
+    pushed_bytes: u64,
+    reader: Option<Waker>,
+    waiters: Waiters,
+    closed: bool,
+    lagging: bool,
+    /// Since when it has been full without anything being taken, and what had been taken by then.
+    stuck: Option<(Instant, u64)>,
+}
+
+impl ListenerQueue {
+    pub(crate) fn new(pattern: &str, once: bool, since: u64, policy: Policy, limits: &Limits) -> Self {
+        Self {
+            pattern: pattern.into(),
+            once,
+            since,
+            policy,
+            max_messages: limits.queue_messages as u64,
+            max_bytes: limits.listener_bytes as u64,
+            handler_budget: limits.handler_budget as u64,
+            state: Mutex::default(),
+            popped: AtomicU64::new(0),
+            popped_bytes: AtomicU64::new(0),
+            full: AtomicBool::new(false),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiting(&self, state: &State) -> (u64, u64) {
+        let messages = state.pushed.saturating_sub(self.popped.load(Relaxed));
+        (messages, state.pushed_bytes.saturating_sub(self.popped_bytes.load(Relaxed)))
+    }
+
+    fn is_full(&self, state: &State) -> bool {
+        let (messages, bytes) = self.waiting(state);
+        messages >= self.max_messages || bytes >= self.max_bytes
+    }
+
+    /// Whether who emits has to wait. A listener that lags is not waited for.
+    pub(crate) fn must_wait(&self) -> bool {
+        self.full.load(Relaxed)
+    }
+
+    /// Whether even a handler may not queue more.
+    pub(crate) fn is_beyond_budget(&self) -> bool {
+        let state = self.lock();
+        !state.closed && !state.lagging && self.waiting(&state).1 >= self.handler_budget
+    }
+
+    /// Queues messages, and behind them the credit that goes back when they are taken.
+    ///
+    /// Messages from links are queued beyond the bound: the window of each link bounds them. Returns what came of it.
+    pub(crate) fn push(&self, envelopes: impl Iterator<Item = Envelope>, credit: Option<&Arc<Credit>>) -> Pushed {
+        let mut state = self.lock();
+        let mut pushed = Pushed::default();
+        if state.closed {
+            return pushed;
+        }
+        if state.lagging && self.waiting(&state).0 == 0 {
+            state.lagging = false;
+        }
+        for envelope in envelopes {
+            if self.once && state.pushed > 0 {
+                break;
+            }
+            if state.lagging {
+                let (kept, dropped) = self.make_room(&mut state, &envelope);
+                pushed.dropped += dropped;
+                if !kept {
+                    continue;
+                }
+            }
+            pushed.taken += 1;
+            state.pushed += 1;
+            state.pushed_bytes += envelope.size() as u64;
+            state.items.push_back(Item::Message(envelope));
+        }
+        if let Some(credit) = credit {
+            state.items.push_back(Item::Credit(credit.clone()));
+        }
+        pushed.full = !state.lagging && self.is_full(&state);
+        if pushed.full {
+            self.full.store(true, Relaxed);
+        }
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        pushed
+    }
+
+    /// Applies the policy of a listener that lags. Returns whether the new message is kept, and how many are not.
+    fn make_room(&self, state: &mut State, new: &Envelope) -> (bool, u64) {
+        let mut dropped = 0;
+        if self.policy == Policy::Latest {
+            let same = |item: &Item| matches!(item, Item::Message(held) if held.event() == new.event());
+            let old = state.items.iter().position(same);
+            dropped += old.map_or(0, |old| state.remove(old));
+        }
+        while self.is_full(state) {
+            let oldest = state.items.iter().position(|item| matches!(item, Item::Message(_)));
+            match oldest.filter(|_| self.policy != Policy::DropNewest) {
+                Some(oldest) => dropped += state.remove(oldest),
+                None => return (false, dropped + 1),
+            }
+        }
+        (true, dropped)
+    }
+
+    fn poll_take(&self, taken: &mut VecDeque<Item>, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        std::mem::swap(&mut state.items, taken);
+        if taken.is_empty() && !state.closed {
+            state.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    fn take_now(&self, taken: &mut VecDeque<Item>) {
+        std::mem::swap(&mut self.lock().items, taken);
+    }
+
+    /// Notes that the owner has taken a message; wakes who waits for room once half the queue is free.
+    fn popped(&self, envelope: &Envelope) {
+        let popped = self.popped.load(Relaxed) + 1;
+        self.popped.store(popped, Relaxed);
+        self.popped_bytes.store(self.popped_bytes.load(Relaxed) + envelope.size() as u64, Relaxed);
+        if self.full.load(Relaxed) {
+            let mut state = self.lock();
+            let (messages, bytes) = self.waiting(&state);
+            if messages <= self.max_messages / 2 && bytes <= self.max_bytes / 2 {
+                self.full.store(false, Relaxed);
+                state.stuck = None;
+                let waiters = state.waiters.take();
+                drop(state);
+                wake(waiters);
+            }
+        }
+    }
+
+    /// Takes no more messages, drops those that it holds, and returns how many that were. The reader finds the end.
+    pub(crate) fn close(&self) -> u64 {
+        let items = std::mem::take(&mut self.lock().items);
+        self.end();
+        items.iter().filter(|item| matches!(item, Item::Message(_))).count() as u64
+    }
+
+    /// Takes no more messages; what is queued can still be read, then the reader finds the end.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        self.full.store(false, Relaxed);
+        let waiters = state.waiters.take();
+        let reader = state.reader.take();
+        drop(state);
+        wake(waiters);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+}
+
+/// What came of a [`ListenerQueue::push`].
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Pushed {
+    /// Messages that were queued.
+    pub(crate) taken: u64,
+    /// Messages, old or new, that were dropped because it lags.
+    pub(crate) dropped: u64,
+    /// It is full: somebody has to look whether it lags.
+    pub(crate) full: bool,
+}
+
+impl State {
+    /// Drops the message at `index`; returns 1, for the sum.
+    fn remove(&mut self, index: usize) -> u64 {
+        if let Some(Item::Message(envelope)) = self.items.remove(index) {
+            self.pushed -= 1;
+            self.pushed_bytes -= envelope.size() as u64;
+        }
+        1
+    }
+}
+
+impl Bounded for ListenerQueue {
+    fn poll_room(&self, ticket: &mut Option<u64>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if !self.must_wait() {
+            return Poll::Ready(());
+        }
+        state.waiters.register(ticket, cx);
+        Poll::Pending
+    }
+
+    fn forget(&self, ticket: u64) {
+        self.lock().waiters.forget(ticket);
+    }
+
+    fn check_lag(&self, now: Instant, max_wait: Duration) -> Lag {
+        let mut state = self.lock();
+        if !self.must_wait() {
+            state.stuck = None;
+            return Lag::Over;
+        }
+        let popped = self.popped.load(Relaxed);
+        let since = match state.stuck {
+            Some((since, then)) if then == popped => since,
+            _ => state.stuck.insert((now, popped)).0,
+        };
+        if now < since + max_wait {
+            return Lag::Until(since + max_wait);
+        }
+        state.stuck = None;
+        if self.policy == Policy::Evict {
+            return Lag::Evict;
+        }
+        state.lagging = true;
+        self.full.store(false, Relaxed);
+        let waiters = state.waiters.take();
+        drop(state);
+        wake(waiters);
+        Lag::Over
+    }
+
+    fn evict(self: Arc<Self>, exchange: &Exchange, _now: Instant) {
+        exchange.evict_listener(&self);
+    }
+}

@@ -1,0 +1,256 @@
+//! The one implementation of [`Router`]: an exchange with its I/O.
+
+mod carry;
+mod wire;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Acceptor, Address, BoxFuture, Changes, DropReason, EmitOptions, Error, Incarnation, ListenContext, ListenOptions,
+    Listener, NodeId, Payload, Peer, Publish, Report, Result, Revision, Router, RouterBuilder, Stats, Timeout, Topology,
+    Wire,
+    builder::wire_for,
+    exchange::Exchange,
+    node::carry::Carriers,
+    protocol::Config,
+    runtime,
+};
+
+/// How long a router that is dropped without a shutdown goes on sending what was queued.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A node of a cluster.
+pub(crate) struct Node {
+    exchange: Arc<Exchange>,
+    carriers: Arc<Carriers>,
+    /// Taken out to stop listening.
+    acceptors: Arc<Mutex<Vec<Box<dyn Acceptor>>>>,
+    addresses: Vec<Address>,
+}
+
+fn random_u64() -> u64 {
+    getrandom::u64().expect("the operating system gives us random numbers")
+}
+
+fn nonce() -> [u8; 32] {
+    let mut nonce = [0; 32];
+    getrandom::fill(&mut nonce).expect("the operating system gives us random numbers");
+    nonce
+}
+
+impl Node {
+    pub(crate) async fn open(builder: RouterBuilder, attach_to: Vec<Address>) -> Result<Self> {
+        let config = Config {
+            node_id: builder.node_id,
+            incarnation: Incarnation(random_u64()),
+            cluster: builder.cluster_name().to_owned(),
+            labels: builder.labels,
+            topology: builder.topology,
+            secret: builder.secret,
+            policy: builder.policy,
+            limits: builder.limits,
+            address: None,
+        };
+        let context = ListenContext {
+            node_id: config.node_id,
+            cluster: config.cluster.clone(),
+            guarded: config.secret.is_some() || builder.insecure,
+        };
+        let timeout = config.limits.connect_timeout;
+        let exchange = Exchange::new(config, random_u64(), nonce);
+        let carriers = Carriers::new(&exchange, builder.transports.clone());
+        exchange.carried_by(Arc::new(carriers.clone()));
+        let acceptors = Arc::new(Mutex::new(Vec::new()));
+        let mut node = Self { exchange, carriers, acceptors, addresses: Vec::new() };
+        for transport in &builder.transports {
+            let Wire::Links(connector) = transport.wire();
+            let context = context.clone();
+            let listening = runtime::io().spawn(async move { connector.listen(&context).await });
+            let acceptor = listening.await.map_err(|error| Error::failed("listening", error))??;
+            node.addresses.extend(acceptor.addresses());
+            lock(&node.acceptors).push(acceptor);
+        }
+        let address = node.addresses.first().cloned();
+        node.exchange.ask(|machine| machine.listens_on(address));
+        if !builder.transports.is_empty() {
+            node.carriers.start(&node.acceptors);
+        }
+        node.attach_all(attach_to, timeout).await?;
+        Ok(node)
+    }
+
+    async fn attach_all(&self, addresses: Vec<Address>, timeout: Duration) -> Result<()> {
+        for address in &addresses {
+            wire_for(self.carriers.transports(), address)?;
+        }
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        let mut revision = self.exchange.watchers.revision();
+        let now = Instant::now();
+        let dials = self.exchange.tell(now, |machine| {
+            addresses.into_iter().map(|address| machine.attach(now, address)).collect::<Vec<_>>()
+        });
+        // Who gives up, also by dropping the future, leaves no dial behind.
+        let abandoned = Abandon { exchange: &self.exchange, dials: &dials };
+        let attaching = async {
+            while !self.exchange.ask(|machine| machine.is_attached(&dials))? {
+                if !revision.changed().await {
+                    return Err(Error::Closed);
+                }
+            }
+            Ok(())
+        };
+        let attached = Timeout::new(timeout, Box::pin(attaching)).await;
+        let result = attached.unwrap_or_else(|| {
+            // Those that are connected may still be waiting for members that cannot be reached.
+            self.exchange.ask(|machine| machine.unattached(&dials)).map_or(Ok(()), |(address, source)| {
+                Err(Error::Unreachable { address, after: timeout, source: source.map(Into::into) })
+            })
+        });
+        if result.is_ok() {
+            std::mem::forget(abandoned);
+        }
+        result
+    }
+
+    fn stop_listening(&self) {
+        let acceptors = std::mem::take(&mut *lock(&self.acceptors));
+        drop(acceptors);
+    }
+
+    async fn close_by(&self, deadline: Duration) -> Report {
+        let started = Instant::now();
+        if !self.exchange.stop_taking() {
+            return Report::default();
+        }
+        let sessions: Vec<_> = self.exchange.ask(|machine| machine.sessions().cloned().collect());
+        let pending: Vec<u64> = sessions.iter().map(|session| session.outbox.unconfirmed()).collect();
+        self.stop_listening();
+        let mut revision = self.exchange.watchers.revision();
+        self.exchange.tell(started, |machine| machine.goodbye());
+        let answered = async {
+            while !self.exchange.ask(|machine| machine.without_farewell()).is_empty() {
+                if !revision.changed().await {
+                    return;
+                }
+            }
+        };
+        Timeout::new(deadline, Box::pin(answered)).await;
+        let unreachable = self.exchange.ask(|machine| machine.without_farewell());
+        let mut report = Report { unreachable, ..Report::default() };
+        for (session, pending) in sessions.iter().zip(pending) {
+            let left = session.outbox.close(DropReason::Shutdown).min(pending);
+            report.discarded += left;
+            report.flushed += pending - left;
+        }
+        self.carriers.stop();
+        self.exchange.end();
+        report.took = started.elapsed();
+        report
+    }
+}
+
+fn lock(acceptors: &Mutex<Vec<Box<dyn Acceptor>>>) -> MutexGuard<'_, Vec<Box<dyn Acceptor>>> {
+    acceptors.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives up dials when it is dropped.
+struct Abandon<'a> {
+    exchange: &'a Exchange,
+    dials: &'a [crate::protocol::DialId],
+}
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        self.exchange.ask(|machine| machine.abandon(self.dials));
+    }
+}
+
+impl Router for Node {
+    fn node_id(&self) -> NodeId {
+        self.exchange.node_id
+    }
+
+    fn incarnation(&self) -> Incarnation {
+        self.exchange.config.incarnation
+    }
+
+    fn cluster(&self) -> &str {
+        &self.exchange.config.cluster
+    }
+
+    fn labels(&self) -> &[String] {
+        &self.exchange.config.labels
+    }
+
+    fn topology(&self) -> Topology {
+        self.exchange.config.topology
+    }
+
+    fn addresses(&self) -> Vec<Address> {
+        self.addresses.clone()
+    }
+
+    fn peers(&self) -> Vec<Peer> {
+        self.exchange.peers()
+    }
+
+    fn listeners(&self, event: &str) -> usize {
+        self.exchange.routes.remote_listeners(event)
+    }
+
+    fn stats(&self) -> Stats {
+        self.exchange.stats()
+    }
+
+    fn changes(&self) -> Changes {
+        self.exchange.changes()
+    }
+
+    fn revision(&self) -> Revision {
+        self.exchange.watchers.revision()
+    }
+
+    fn publish(&self, event: &str, payload: &dyn Payload, options: &EmitOptions) -> Result<Publish> {
+        self.exchange.publish(event, payload, options)
+    }
+
+    fn listen(&self, pattern: &str, options: ListenOptions) -> Result<Listener> {
+        self.exchange.listen(pattern, options)
+    }
+
+    fn attach(&self, addresses: Vec<Address>) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.attach_all(addresses, self.exchange.config.limits.connect_timeout))
+    }
+
+    fn close(&self, deadline: Duration) -> BoxFuture<'_, Report> {
+        Box::pin(self.close_by(deadline))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop_listening();
+        if self.exchange.stop_taking() {
+            // The tasks that serve the links say goodbye and end by themselves.
+            self.exchange.tell(Instant::now(), |machine| machine.goodbye());
+            self.carriers.stop_by(Instant::now() + LINGER);
+            self.exchange.end();
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("node_id", &self.exchange.node_id)
+            .field("cluster", &self.exchange.config.cluster)
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,203 @@
+//! Does what the state machine says: dials, writes, closes; and lets its timers run out.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Notify;
+
+use super::{lock as lock_acceptors, wire::Wired};
+use crate::{
+    Acceptor, Address, Link, Timeout, Transport, Wire,
+    builder::wire_for,
+    exchange::{Carrier, Exchange},
+    protocol::{Action, DialId, LinkId},
+    runtime,
+};
+
+/// How long one try to connect may take before the next one.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often timers are looked at when nothing is due: never, but the sleep has to be some length.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// The links of a node, and the tasks that serve them.
+#[derive(Debug)]
+pub(crate) struct Carriers {
+    /// Weak: the exchange owns its carrier.
+    exchange: Weak<Exchange>,
+    transports: Vec<Arc<dyn Transport>>,
+    wires: Mutex<HashMap<LinkId, Arc<Wired>>>,
+    next_link: AtomicU64,
+    stopped: AtomicBool,
+    stop: Notify,
+    /// When to stop at the latest, once the router is dropped.
+    stop_at: Mutex<Option<Instant>>,
+}
+
+impl Carriers {
+    pub(crate) fn new(exchange: &Arc<Exchange>, transports: Vec<Arc<dyn Transport>>) -> Arc<Self> {
+        Arc::new(Self {
+            exchange: Arc::downgrade(exchange),
+            transports,
+            wires: Mutex::default(),
+            next_link: AtomicU64::new(1),
+            stopped: AtomicBool::new(false),
+            stop: Notify::new(),
+            stop_at: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn transports(&self) -> &[Arc<dyn Transport>] {
+        &self.transports
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<LinkId, Arc<Wired>>> {
+        self.wires.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts to accept links and to let timers run out.
+    pub(crate) fn start(self: &Arc<Self>, acceptors: &Arc<Mutex<Vec<Box<dyn Acceptor>>>>) {
+        let Some(exchange) = self.exchange.upgrade() else { return };
+        runtime::io().spawn(self.clone().accept(exchange.clone(), acceptors.clone()));
+        runtime::io().spawn(self.clone().keep_time(exchange));
+    }
+
+    /// Closes all links, at once.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Relaxed);
+        self.stop.notify_waiters();
+        self.stop.notify_one();
+        if let Some(exchange) = self.exchange.upgrade() {
+            exchange.alarm.notify_one();
+        }
+        self.lock().drain().for_each(|(_, wire)| wire.link().close());
+    }
+
+    /// Closes all links when everyone has answered our goodbye, or at that time.
+    pub(crate) fn stop_by(&self, at: Instant) {
+        *self.stop_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+        self.stop.notify_waiters();
+        self.stop.notify_one();
+        if let Some(exchange) = self.exchange.upgrade() {
+            exchange.alarm.notify_one();
+        }
+    }
+
+    fn stop_at(&self) -> Option<Instant> {
+        *self.stop_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes links in until the acceptors are taken away.
+    async fn accept(self: Arc<Self>, exchange: Arc<Exchange>, acceptors: Arc<Mutex<Vec<Box<dyn Acceptor>>>>) {
+        loop {
+            let accepted = std::future::poll_fn(|cx| {
+                let mut acceptors = lock_acceptors(&acceptors);
+                let mut ready = acceptors.iter_mut().map(|acceptor| acceptor.poll_accept(cx));
+                ready.find(std::task::Poll::is_ready).unwrap_or(std::task::Poll::Pending)
+            });
+            let accepted = tokio::select! {
+                accepted = accepted => accepted,
+                () = self.stop.notified() => return,
+            };
+            match accepted {
+                Ok(link) => {
+                    let now = Instant::now();
+                    let remote = link.remote();
+                    let id = self.serve(&exchange, link);
+                    exchange.tell(now, |machine| machine.accepted(now, id, remote));
+                }
+                Err(error) => tracing::warn!(%error, "cannot accept a link"),
+            }
+        }
+    }
+
+    async fn keep_time(self: Arc<Self>, exchange: Arc<Exchange>) {
+        while !self.stopped.load(Relaxed) {
+            let now = Instant::now();
+            let next = exchange.tick(now);
+            if let Some(at) = self.stop_at()
+                && (at <= now || exchange.ask(|machine| machine.without_farewell()).is_empty())
+            {
+                return self.stop();
+            }
+            let until = next.into_iter().chain(self.stop_at()).min().unwrap_or(now + IDLE);
+            tokio::select! {
+                () = tokio::time::sleep_until(until.into()) => {}
+                () = exchange.alarm.notified() => {}
+            }
+        }
+    }
+
+    /// Starts to read from and to write to a link.
+    fn serve(self: &Arc<Self>, exchange: &Arc<Exchange>, link: Arc<dyn Link>) -> LinkId {
+        let id = LinkId(self.next_link.fetch_add(1, Relaxed));
+        let wire = Arc::new(Wired::new(id, link));
+        self.lock().insert(id, wire.clone());
+        if self.stopped.load(Relaxed) {
+            wire.link().close();
+        }
+        runtime::io().spawn(wire.clone().write());
+        let (carriers, exchange) = (self.clone(), exchange.clone());
+        runtime::io().spawn(async move {
+            let end = wire.clone().read(&exchange).await;
+            carriers.lock().remove(&id);
+            wire.link().close();
+            let now = Instant::now();
+            exchange.tell(now, |machine| machine.lost(now, id, &end));
+        });
+        id
+    }
+
+    async fn dial(self: Arc<Self>, id: DialId, address: Address) {
+        let dialled = match wire_for(&self.transports, &address) {
+            Ok(Wire::Links(connector)) => {
+                let dialling = Box::pin(async { connector.dial(&address).await });
+                Timeout::new(DIAL_TIMEOUT, dialling).await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
+            }
+            Err(error) => Err(io::Error::other(error)),
+        };
+        let Some(exchange) = self.exchange.upgrade() else { return };
+        let now = Instant::now();
+        let dialled = dialled.map(|link| {
+            let remote = link.remote();
+            (self.serve(&exchange, link), remote)
+        });
+        exchange.tell(now, |machine| machine.dialled(now, id, dialled));
+    }
+}
+
+impl Carrier for Arc<Carriers> {
+    fn carry(&self, action: Action) {
+        match action {
+            Action::Dial(id, address) => {
+                if !self.stopped.load(Relaxed) {
+                    runtime::io().spawn(self.clone().dial(id, address));
+                }
+            }
+            Action::Send(link, frame) => {
+                if let Some(wire) = self.lock().get(&link) {
+                    wire.send(frame);
+                }
+            }
+            Action::Establish(link, session) => {
+                if let Some(wire) = self.lock().get(&link) {
+                    wire.establish(session);
+                }
+            }
+            Action::Close(link) => {
+                if let Some(wire) = self.lock().get(&link) {
+                    wire.close();
+                }
+            }
+            // The exchange deals with these itself.
+            Action::Hold | Action::Tell(_) => {}
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Who is there: members by links of their own, members behind the hub, and who is told of whom.
+
+use std::{sync::Arc, time::Instant};
+
+use tidings_topology::{Joined, Path};
+
+use super::{Action, Machine, dial::Origin};
+use crate::{
+    Change, Incarnation, LeaveReason, NodeId, Peer,
+    session::Session,
+    wire::control::{Control, Member},
+};
+
+impl Machine {
+    /// Takes in a peer that has a link. A fresh one gets everything until then, and so do all, if we are the hub.
+    pub(super) fn join(&mut self, now: Instant, session: &Arc<Session>, fresh: Option<Instant>) {
+        let peer = session.peer.clone();
+        self.routes.join(session, fresh);
+        if self.config.topology.forwards(self.config.node_id) {
+            self.routes.open_up(now + self.config.limits.hold);
+        }
+        self.enter(peer.clone(), Path::Direct);
+        self.announce(peer.node_id, &Control::Members { joined: vec![member(&peer)], left: Vec::new() });
+    }
+
+    /// Notes a member, and tells the user.
+    fn enter(&mut self, peer: Peer, path: Path) {
+        let change = Change::Joined(peer.clone());
+        match self.members.join(peer.node_id, peer.incarnation, path, peer) {
+            Joined::Known => return,
+            Joined::Replaced(old) => {
+                self.actions.push(Action::Tell(Change::Left { peer: old, reason: LeaveReason::Restarted }));
+            }
+            Joined::New => {}
+        }
+        self.actions.push(Action::Hold);
+        self.actions.push(Action::Tell(change));
+    }
+
+    /// A member has left, or the link to it is lost.
+    pub(super) fn leave(&mut self, node: NodeId, incarnation: Incarnation, reason: LeaveReason) {
+        let Some(peer) = self.members.leave(node, incarnation) else { return };
+        self.actions.push(Action::Tell(Change::Left { peer, reason }));
+        for peer in self.members.lose_hub(node) {
+            self.actions.push(Action::Tell(Change::Left { peer, reason: LeaveReason::HubLeft }));
+        }
+        self.announce(node, &Control::Members { joined: Vec::new(), left: vec![(node, incarnation, reason)] });
+    }
+
+    /// Tells all peers but the one that it is about.
+    fn announce(&self, about: NodeId, control: &Control) {
+        if self.config.topology.announces(self.config.node_id) {
+            for (node, seat) in &self.seats {
+                if *node != about && seat.link.is_some() {
+                    seat.session.outbox.control(control);
+                }
+            }
+        }
+    }
+
+    /// Whom a new peer is told of.
+    pub(super) fn members_snapshot(&self, to: NodeId) -> Control {
+        let announces = self.config.topology.announces(self.config.node_id);
+        let direct = self.members.iter().filter(|(node, path, _)| announces && *node != to && *path == Path::Direct);
+        Control::Members { joined: direct.map(|(_, _, peer)| member(peer)).collect(), left: Vec::new() }
+    }
+
+    /// A peer has told who is there.
+    pub(super) fn learn_members(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        joined: Vec<Member>,
+        left: &[(NodeId, Incarnation, LeaveReason)],
+    ) {
+        let forwards = self.config.topology.forwards(from);
+        let itself = self.config.node_id;
+        for member in joined.into_iter().filter(|member| member.node_id != itself) {
+            let peer = Peer {
+                node_id: member.node_id,
+                labels: member.labels.into(),
+                address: member.address.parse().ok(),
+                incarnation: member.incarnation,
+                via: forwards.then_some(from),
+            };
+            if forwards {
+                self.enter(peer, Path::Via(from));
+            } else if self.config.topology.dials_learned() {
+                self.meet(now, &peer);
+            }
+        }
+        for (node, incarnation, reason) in left.iter().filter(|_| forwards) {
+            if matches!(self.members.get(*node), Some((_, Path::Via(_), _))) {
+                self.leave(*node, *incarnation, *reason);
+            }
+        }
+    }
+
+    /// Dials a member of the mesh that another one has told of, unless it is known.
+    fn meet(&mut self, now: Instant, peer: &Peer) {
+        let Some(address) = peer.address.clone() else { return };
+        let seated = self.seats.get(&peer.node_id).is_some_and(|seat| {
+            seat.link.is_some() || (seat.session.peer.incarnation == peer.incarnation && seat.gone)
+        });
+        let origin = Origin::Learned(peer.node_id, peer.incarnation);
+        let dialled = self.dials.values().any(|dial| dial.origin == origin || dial.address == address);
+        if !seated && !dialled {
+            self.dial(now, address, origin);
+        }
+    }
+}
+
+fn member(peer: &Peer) -> Member {
+    Member {
+        node_id: peer.node_id,
+        incarnation: peer.incarnation,
+        address: peer.address.as_ref().map(ToString::to_string).unwrap_or_default(),
+        labels: peer.labels.to_vec(),
+    }
+}

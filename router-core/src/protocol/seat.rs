@@ -1,0 +1,42 @@
+use std::{sync::Arc, time::Instant};
+
+use super::LinkId;
+use crate::{Address, NodeId, session::Session};
+
+/// What the machine knows of one peer: its session, and which link carries it.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) session: Arc<Session>,
+    pub(crate) link: Option<Linked>,
+    /// Since when there is no link; what is queued waits for it.
+    pub(crate) detached: Option<Instant>,
+    /// It said goodbye, was evicted, or did not come back in time: what was queued for it is dropped.
+    pub(crate) gone: bool,
+    /// We said goodbye, and it has answered.
+    pub(crate) farewell: bool,
+    /// The largest frame that it takes, in bytes.
+    pub(crate) max_frame: usize,
+    /// Another incarnation wants its place, if it does not answer by then.
+    pub(crate) probe: Option<Probe>,
+}
+
+/// A link that carries a session.
+#[derive(Debug, Clone)]
+pub(crate) struct Linked {
+    pub(crate) id: LinkId,
+    pub(crate) dialled_by: NodeId,
+    /// Where we dialled, if we did.
+    pub(crate) dialled: Option<Address>,
+    pub(crate) pinged: Instant,
+    /// The peer has said how far it is.
+    pub(crate) resumed: bool,
+    /// The peer has told who is there.
+    pub(crate) introduced: bool,
+}
+
+/// A node with the id of one that may be alive.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Probe {
+    pub(crate) newcomer: LinkId,
+    pub(crate) until: Instant,
+}

@@ -1,0 +1,298 @@
+//! Who gets an event: listeners in this process, and peers that have said that they listen.
+//!
+//! Every emit asks, hardly any changes the answer: so answers are kept, for the most recent names, in a table that is
+//! read without a lock and replaced as a whole.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use arc_swap::ArcSwap;
+
+use crate::{
+    ListenOptions, Limits, NodeId, Policy, Result, is_pattern,
+    listener::ListenerQueue,
+    pattern::{check_name, check_pattern},
+    pattern_matches,
+    session::Session,
+};
+
+/// How many answers are kept. Beyond that they are worked out anew each time.
+const CACHED: usize = 1024;
+
+type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
+/// Who gets an event.
+#[derive(Debug, Default)]
+pub(crate) struct Route {
+    /// The version of the table that it was made of.
+    pub(crate) version: u64,
+    pub(crate) listeners: Box<[Arc<ListenerQueue>]>,
+    pub(crate) peers: Box<[Arc<Session>]>,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    version: u64,
+    routes: Map<Box<str>, Arc<Route>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Routes {
+    table: Mutex<Table>,
+    cache: ArcSwap<Cache>,
+    version: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    names: Map<Box<str>, Vec<Arc<ListenerQueue>>>,
+    patterns: Vec<Arc<ListenerQueue>>,
+    peers: BTreeMap<NodeId, Interest>,
+}
+
+/// What one peer listens for.
+#[derive(Debug)]
+struct Interest {
+    session: Arc<Session>,
+    names: Map<Box<str>, u32>,
+    patterns: BTreeMap<Box<str>, u32>,
+    /// It has just joined: until then it gets everything.
+    everything_until: Option<Instant>,
+}
+
+impl Interest {
+    fn listeners(&self, event: &str) -> usize {
+        let named = self.names.get(event).copied().unwrap_or_default();
+        let matching = self.patterns.iter().filter(|(pattern, _)| pattern_matches(pattern, event));
+        matching.map(|(_, count)| *count as usize).sum::<usize>() + named as usize
+    }
+
+    fn wants(&self, event: &str) -> bool {
+        self.everything_until.is_some() || self.listeners(event) > 0
+    }
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        // Versions start at 1, so that a route of no version is older than any listener.
+        let cache = Cache { version: 1, routes: Map::default() };
+        Self { table: Mutex::default(), cache: ArcSwap::from_pointee(cache), version: AtomicU64::new(1) }
+    }
+}
+
+impl Routes {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets all answers. The caller has the table locked and has changed it.
+    fn invalidate(&self, _table: &mut Table) -> u64 {
+        let version = self.version.load(Relaxed) + 1;
+        self.version.store(version, Relaxed);
+        self.cache.store(Arc::new(Cache { version, routes: Map::default() }));
+        version
+    }
+
+    /// Runs `answer` with those who get `event`.
+    ///
+    /// # Errors
+    ///
+    /// When it is no event's name.
+    pub(crate) fn with<R>(&self, event: &str, answer: impl FnOnce(&Route) -> R) -> Result<R> {
+        let cache = self.cache.load();
+        if let Some(route) = cache.routes.get(event) {
+            return Ok(answer(route));
+        }
+        drop(cache);
+        check_name(event)?;
+        let route = self.find(event);
+        Ok(answer(&route))
+    }
+
+    /// Works out who gets `event`, and keeps the answer.
+    pub(crate) fn find(&self, event: &str) -> Arc<Route> {
+        let table = self.lock();
+        let cache = self.cache.load();
+        if let Some(route) = cache.routes.get(event) {
+            return route.clone();
+        }
+        let matching = table.patterns.iter().filter(|listener| pattern_matches(&listener.pattern, event));
+        let named = table.names.get(event).into_iter().flatten();
+        let peers = table.peers.values().filter(|interest| interest.wants(event));
+        let route = Arc::new(Route {
+            version: cache.version,
+            listeners: named.chain(matching).cloned().collect(),
+            peers: peers.map(|interest| interest.session.clone()).collect(),
+        });
+        if cache.routes.len() < CACHED {
+            let mut routes = cache.routes.clone();
+            routes.insert(event.into(), route.clone());
+            self.cache.store(Arc::new(Cache { version: cache.version, routes }));
+        }
+        route
+    }
+
+    /// Whether nothing has changed since `version`.
+    pub(crate) fn is_current(&self, version: u64) -> bool {
+        self.version.load(Relaxed) == version
+    }
+
+    /// Takes a listener in.
+    pub(crate) fn listen(
+        &self,
+        pattern: &str,
+        options: ListenOptions,
+        policy: Policy,
+        limits: &Limits,
+    ) -> Result<Arc<ListenerQueue>> {
+        check_pattern(pattern)?;
+        let mut table = self.lock();
+        let since = self.invalidate(&mut table);
+        let queue = Arc::new(ListenerQueue::new(pattern, options.once, since, policy, limits));
+        if is_pattern(pattern) {
+            table.patterns.push(queue.clone());
+        } else {
+            table.names.entry(pattern.into()).or_default().push(queue.clone());
+        }
+        Ok(queue)
+    }
+
+    /// Takes a listener out; returns whether it was here.
+    pub(crate) fn unlisten(&self, queue: &Arc<ListenerQueue>) -> bool {
+        let mut table = self.lock();
+        let removed = if is_pattern(&queue.pattern) {
+            remove(&mut table.patterns, queue)
+        } else {
+            let Some(named) = table.names.get_mut(&queue.pattern) else { return false };
+            let removed = remove(named, queue);
+            if named.is_empty() {
+                table.names.remove(&queue.pattern);
+            }
+            removed
+        };
+        if removed {
+            self.invalidate(&mut table);
+        }
+        removed
+    }
+
+    /// All listeners.
+    pub(crate) fn listeners(&self) -> Vec<Arc<ListenerQueue>> {
+        let table = self.lock();
+        table.names.values().flatten().chain(&table.patterns).cloned().collect()
+    }
+
+    /// Takes a peer in. Before it has said what it listens for it gets everything, until the time given if there is
+    /// one.
+    pub(crate) fn join(&self, session: &Arc<Session>, everything_until: Option<Instant>) {
+        let mut table = self.lock();
+        let node = session.peer.node_id;
+        match table.peers.get_mut(&node) {
+            Some(known) if Arc::ptr_eq(&known.session, session) => {}
+            _ => {
+                let (names, patterns) = Default::default();
+                let interest = Interest { session: session.clone(), names, patterns, everything_until };
+                table.peers.insert(node, interest);
+            }
+        }
+        self.invalidate(&mut table);
+    }
+
+    /// Has every peer get everything until then: somebody behind this hub has just joined.
+    pub(crate) fn open_up(&self, until: Instant) {
+        let mut table = self.lock();
+        table.peers.values_mut().for_each(|interest| interest.everything_until = Some(until));
+        self.invalidate(&mut table);
+    }
+
+    /// Ends the first moment of peers whose time has come. Returns when to look again.
+    pub(crate) fn settle(&self, now: Instant) -> Option<Instant> {
+        let mut table = self.lock();
+        let mut settled = false;
+        for interest in table.peers.values_mut() {
+            if interest.everything_until.is_some_and(|until| until <= now) {
+                interest.everything_until = None;
+                settled = true;
+            }
+        }
+        if settled {
+            self.invalidate(&mut table);
+        }
+        table.peers.values().filter_map(|interest| interest.everything_until).min()
+    }
+
+    /// Takes a peer out.
+    pub(crate) fn leave(&self, session: &Arc<Session>) {
+        let mut table = self.lock();
+        let node = session.peer.node_id;
+        if table.peers.get(&node).is_some_and(|known| Arc::ptr_eq(&known.session, session)) {
+            table.peers.remove(&node);
+            self.invalidate(&mut table);
+        }
+    }
+
+    /// Notes what a peer listens for. Returns what has changed: patterns with their count before and now. `None` when
+    /// it asks for more than `max` patterns.
+    pub(crate) fn interest(
+        &self,
+        session: &Arc<Session>,
+        reset: bool,
+        patterns: &[(String, u32)],
+        max: usize,
+    ) -> Option<Vec<(String, u32, u32)>> {
+        let mut table = self.lock();
+        let Some(interest) = table.peers.get_mut(&session.peer.node_id) else { return Some(Vec::new()) };
+        let mut changed = Vec::new();
+        if reset {
+            let named = interest.names.drain().chain(std::mem::take(&mut interest.patterns));
+            changed.extend(named.map(|(pattern, count)| (pattern.into_string(), count, 0)));
+        }
+        for (pattern, count) in patterns {
+            let before = match (is_pattern(pattern), *count) {
+                (true, 0) => interest.patterns.remove(pattern.as_str()),
+                (true, count) => interest.patterns.insert(pattern.as_str().into(), count),
+                (false, 0) => interest.names.remove(pattern.as_str()),
+                (false, count) => interest.names.insert(pattern.as_str().into(), count),
+            };
+            changed.push((pattern.clone(), before.unwrap_or_default(), *count));
+        }
+        let fits = interest.names.len() + interest.patterns.len() <= max;
+        self.invalidate(&mut table);
+        fits.then_some(changed)
+    }
+
+    /// What a peer listens for.
+    pub(crate) fn interest_of(&self, node: NodeId) -> Vec<(String, u32)> {
+        let table = self.lock();
+        let interest = table.peers.get(&node);
+        let patterns = interest.into_iter().flat_map(|interest| interest.names.iter().chain(&interest.patterns));
+        patterns.map(|(pattern, count)| (pattern.to_string(), *count)).collect()
+    }
+
+    /// How many listeners a peer has for this very pattern.
+    pub(crate) fn count_of(&self, node: NodeId, pattern: &str) -> u32 {
+        let table = self.lock();
+        let interest = table.peers.get(&node);
+        let count = interest.and_then(|interest| match is_pattern(pattern) {
+            true => interest.patterns.get(pattern),
+            false => interest.names.get(pattern),
+        });
+        count.copied().unwrap_or_default()
+    }
+
+    /// How many listeners peers have for `event`.
+    pub(crate) fn remote_listeners(&self, event: &str) -> usize {
+        self.lock().peers.values().map(|interest| interest.listeners(event)).sum()
+    }
+}
+
+fn remove(queues: &mut Vec<Arc<ListenerQueue>>, queue: &Arc<ListenerQueue>) -> bool {
+    let at = queues.iter().position(|known| Arc::ptr_eq(known, queue));
+    at.map(|at| queues.remove(at)).is_some()
+}

@@ -1,0 +1,167 @@
+//! The contract of transports.
+//!
+//! A [`Transport`] is a configuration. It says which [`Wire`] it makes: links between two nodes each (memory, ipc,
+//! tcp), for which everything above the byte stream is written once, here; a bus (a broker that fans out already)
+//! will be the second kind.
+//!
+//! Batches of frames cross the dynamic boundary, never single messages.
+
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    io::{self, IoSlice},
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::BytesMut;
+
+use crate::{Address, NodeId, Result};
+
+/// A future behind a dynamic boundary: one for each dial and listen, none for messages.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A way to reach other nodes, as a configuration: making one does no I/O.
+pub trait Transport: fmt::Debug + Send + Sync + 'static {
+    /// The scheme of its addresses.
+    fn scheme(&self) -> &'static str;
+
+    /// What it keeps of the promises.
+    fn capability(&self) -> Capability;
+
+    /// The wire that it makes.
+    fn wire(&self) -> Wire;
+
+    /// This configuration for one of several nodes that a launcher starts, each of which needs an address of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the placement's address does not fit this transport.
+    fn place(&self, placement: &Placement) -> Result<Arc<dyn Transport>>;
+}
+
+/// The kind of wire under a router.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Wire {
+    /// Byte streams between two nodes each.
+    Links(Arc<dyn Connector>),
+}
+
+/// What a transport keeps of the promises; what it does not keep is counted and said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capability {
+    /// Nothing is lost while a link lives, and what a cut link had taken is sent again when it is restored.
+    pub reliable: bool,
+    /// Several machines can be reached.
+    pub remote: bool,
+}
+
+impl Capability {
+    /// A transport that keeps every promise.
+    pub fn reliable() -> Self {
+        Self { reliable: true, remote: false }
+    }
+
+    /// The same, across machines.
+    #[must_use = "a `Capability` is a value"]
+    pub fn remote(self) -> Self {
+        Self { remote: true, ..self }
+    }
+}
+
+/// Where a launcher puts one of its nodes.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Placement {
+    /// The node's index among those that the launcher starts, from 0.
+    pub index: usize,
+    /// A private directory of the launch, for files.
+    pub directory: PathBuf,
+    /// The address to listen on, without a port, if the user said so.
+    pub address: Option<String>,
+    /// The port to listen on, if the user said so.
+    pub port: Option<u16>,
+}
+
+impl Placement {
+    /// A placement of the node of this index, with files in `directory`.
+    pub fn new(index: usize, directory: impl Into<PathBuf>) -> Self {
+        Self { index, directory: directory.into(), ..Self::default() }
+    }
+}
+
+/// What a listener has to know of its node.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ListenContext {
+    /// The node that listens.
+    pub node_id: NodeId,
+    /// The name of its cluster.
+    pub cluster: String,
+    /// Whether whoever connects must prove to hold a secret, or the user has said that nobody need.
+    pub guarded: bool,
+}
+
+impl ListenContext {
+    /// What a listener of this node has to know.
+    pub fn new(node_id: NodeId, cluster: impl Into<String>, guarded: bool) -> Self {
+        Self { node_id, cluster: cluster.into(), guarded }
+    }
+}
+
+/// Makes links.
+pub trait Connector: fmt::Debug + Send + Sync + 'static {
+    /// Listens. When this returns, the address works.
+    fn listen<'a>(&'a self, context: &'a ListenContext) -> BoxFuture<'a, Result<Box<dyn Acceptor>>>;
+
+    /// Connects to `address`; one try.
+    fn dial<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<Arc<dyn Link>>>;
+}
+
+/// Takes in the links that others dial. Dropping it stops listening and removes what it left in the file system.
+pub trait Acceptor: fmt::Debug + Send + 'static {
+    /// What it really listens on, the port filled in.
+    fn addresses(&self) -> Vec<Address>;
+
+    /// The next link. Errors are those of single connections: the acceptor goes on.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Arc<dyn Link>>>;
+}
+
+/// A byte stream between two nodes, in order and whole until it breaks.
+///
+/// One task reads and one thread at a time writes. `try_` calls never wait; `poll_` calls say when to try again.
+pub trait Link: fmt::Debug + Send + Sync + 'static {
+    /// Reads what there is to the end of `buffer`, at most its spare room. `Ok(0)` is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when there is nothing yet; anything else means that the link is broken.
+    fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize>;
+
+    /// Ready when [`try_read`](Self::try_read) may return something.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Writes the start of `slices`, and returns how much of it.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when the link takes nothing now; anything else means that it is broken.
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Ready when [`try_write`](Self::try_write) may take something.
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Breaks the link: the other end reads the end of the stream, this one errors. Returns at once, idempotent.
+    fn close(&self);
+
+    /// The other end, for messages to people.
+    fn remote(&self) -> String;
+
+    /// The link's own type, for what only two ends of one transport know how to do with each other.
+    fn as_any(&self) -> &dyn Any;
+}

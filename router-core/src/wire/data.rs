@@ -1,0 +1,68 @@
+//! The frame of a message.
+
+use super::{WireError, kind};
+use crate::{Codec, MAX_EVENT_NAME, NodeId};
+
+/// The number that stands for everyone who listens.
+const EVERYONE: u32 = u32::MAX;
+
+/// What stands in front of a message's name and payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DataHeader {
+    pub(crate) codec: Codec,
+    pub(crate) name_len: u16,
+    pub(crate) source: NodeId,
+    pub(crate) destination: Option<NodeId>,
+}
+
+impl DataHeader {
+    /// Its length on the wire, with the frame's length and kind, in bytes.
+    pub const LEN: usize = 16;
+
+    /// The header of a frame whose name and payload have together `rest` bytes.
+    pub(crate) fn encode(&self, rest: usize) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        bytes[0..4].copy_from_slice(&((Self::LEN - 4 + rest) as u32).to_le_bytes());
+        bytes[4] = kind::DATA;
+        bytes[5] = self.codec.code();
+        bytes[6..8].copy_from_slice(&self.name_len.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.source.0.to_le_bytes());
+        let destination = self.destination.map_or(EVERYONE, |node| node.0);
+        bytes[12..16].copy_from_slice(&destination.to_le_bytes());
+        bytes
+    }
+
+    /// The header, the name and the payload of a whole frame.
+    ///
+    /// # Errors
+    ///
+    /// When it is no message: too short, an unknown codec, a name that is too long or not UTF-8.
+    pub fn decode(frame: &[u8]) -> Result<(Self, &str), WireError> {
+        let invalid = |what| WireError::Value { kind: kind::DATA, what };
+        let (head, rest) = frame.split_first_chunk::<{ Self::LEN }>().ok_or(WireError::Length { kind: kind::DATA })?;
+        let name_len = u16::from_le_bytes([head[6], head[7]]);
+        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        if name_len == 0 || usize::from(name_len) > MAX_EVENT_NAME {
+            return Err(invalid("the length of an event name"));
+        }
+        let name = rest.get(..usize::from(name_len)).ok_or(WireError::Length { kind: kind::DATA })?;
+        let header = Self {
+            codec: Codec::from_code(head[5]).ok_or_else(|| invalid("a codec"))?,
+            name_len,
+            source: NodeId(word(8)),
+            destination: Some(NodeId(word(12))).filter(|node| node.0 != EVERYONE),
+        };
+        Ok((header, std::str::from_utf8(name).map_err(|_| invalid("an event name that is not UTF-8"))?))
+    }
+
+    /// Who emitted the message of a whole frame that this node wrote or checked.
+    pub(crate) fn source_of(frame: &[u8]) -> NodeId {
+        frame.get(8..12).map_or(NodeId(EVERYONE), |id| NodeId(u32::from_le_bytes([id[0], id[1], id[2], id[3]])))
+    }
+
+    /// The event of the message of a whole frame that this node wrote or checked.
+    pub(crate) fn name_of(frame: &[u8]) -> &[u8] {
+        let length = frame.get(6..8).map_or(0, |len| usize::from(u16::from_le_bytes([len[0], len[1]])));
+        frame.get(Self::LEN..Self::LEN + length).unwrap_or_default()
+    }
+}

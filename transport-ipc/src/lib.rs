@@ -1,0 +1,50 @@
+//! Tidings between the processes of one machine, over unix sockets.
+//!
+//! ```
+//! use tidings_router_core::Router;
+//! use tidings_transport_ipc::Ipc;
+//!
+//! let a = <dyn Router>::builder().node_id(0).transport(Ipc::new()).open().wait()?;
+//! let b = <dyn Router>::builder().node_id(1).transport(Ipc::new()).attach_to(a.addresses()).open().wait()?;
+//! assert_eq!(b.peers().len(), 1);
+//! # Ok::<(), tidings_router_core::Error>(())
+//! ```
+//!
+//! # What it promises
+//!
+//! * **Reliable.** A link is a stream socket: what is written arrives whole and in order until the link
+//!   breaks, and the death of a process breaks its links at once.
+//! * **Ours alone.** A socket's file has mode 0600, and both ends let in only processes of the same effective
+//!   user id, as the kernel knows it. The directory of [`Ipc::new`] has mode 0700 and is refused if it is
+//!   anybody else's.
+//! * **Nothing stays behind.** Dropping a listener removes its file, and the private directory with the last
+//!   file in it. What a killed process leaves is replaced by whoever listens there next, and swept out of the
+//!   private directory by the next one that listens in it.
+//! * **Nobody is robbed.** A path where somebody listens is an error, and so is a file that is no socket;
+//!   neither is touched.
+//!
+//! # Its limits
+//!
+//! * One machine, and one user on it. Processes in containers reach each other if they share the directory.
+//! * A path has at most 107 bytes (103 on macOS and the BSDs), the operating system's limit for sockets.
+//! * The path must be text (UTF-8), since it is an address, and its directory must exist.
+//! * Payloads are copied through the kernel, twice.
+//!
+//! # Invariants
+//!
+//! * **The file goes before the socket.** A listener removes its file while it still listens, so that nobody
+//!   takes the file for a stale one and puts his own there just before it is removed.
+//! * **A file listens from its first moment.** A socket is bound under a temporary name, and gets its own
+//!   name when it listens and has its mode.
+//! * **One at a time.** Who takes a name in a directory holds a lock on that directory.
+
+mod acceptor;
+mod directory;
+mod ipc;
+mod link;
+mod pause;
+mod socket_file;
+#[cfg(test)]
+mod testing;
+
+pub use ipc::Ipc;

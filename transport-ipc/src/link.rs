@@ -1,0 +1,195 @@
+use std::{
+    any::Any,
+    io::{self, IoSlice},
+    sync::atomic::{AtomicBool, Ordering},
+    task::{Context, Poll},
+};
+
+use bytes::BytesMut;
+use rustix::net::{Shutdown, shutdown, sockopt};
+use tidings_router_core::Link;
+use tokio::net::UnixStream;
+
+/// What a socket may hold, in bytes, as far as the system allows it.
+///
+/// A full buffer costs a wake-up of the writer each time that the reader has made room. Twice the batch that
+/// a router writes at once lets one be read while the next is written; much more would only hide from the
+/// router how far behind the reader is.
+const BUFFER: usize = 512 * 1024;
+
+/// One end of a connected unix socket.
+#[derive(Debug)]
+pub(crate) struct IpcLink {
+    stream: UnixStream,
+    remote: String,
+    closed: AtomicBool,
+}
+
+impl IpcLink {
+    /// A link over `stream`, if the process at the other end runs as the user `uid`. `name` makes the name of
+    /// the other end from its process id.
+    pub(crate) fn new(
+        stream: UnixStream,
+        uid: u32,
+        name: impl FnOnce(Option<i32>) -> String,
+    ) -> io::Result<Self> {
+        let peer = stream.peer_cred()?;
+        if peer.uid() != uid {
+            let reason = format!("the other end belongs to user {}, not to {uid}", peer.uid());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+        }
+        // A refusal costs speed alone. Linux looks only at the sender's buffer, others at the receiver's too.
+        let _ = sockopt::set_socket_send_buffer_size(&stream, BUFFER);
+        let _ = sockopt::set_socket_recv_buffer_size(&stream, BUFFER);
+        Ok(Self { remote: name(peer.pid()), stream, closed: AtomicBool::new(false) })
+    }
+
+    /// After `close`, the socket would report the end of the stream, as if the other end had closed it.
+    fn check_open(&self) -> io::Result<()> {
+        match self.closed.load(Ordering::Acquire) {
+            false => Ok(()),
+            true => Err(io::Error::new(io::ErrorKind::NotConnected, "this end has closed the link")),
+        }
+    }
+}
+
+impl Link for IpcLink {
+    fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        self.check_open()?;
+        // A full `BytesMut` gets 64 bytes of room here, so that `Ok(0)` always is the end of the stream.
+        self.stream.try_read_buf(buffer)
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_read_ready(cx)
+    }
+
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.check_open()?;
+        self.stream.try_write_vectored(slices)
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_write_ready(cx)
+    }
+
+    fn close(&self) {
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            // The only failure is that the other end was faster.
+            let _ = shutdown(&self.stream, Shutdown::Both);
+        }
+    }
+
+    fn remote(&self) -> String {
+        self.remote.clone()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, sync::Arc};
+
+    use rustix::process::geteuid;
+
+    use super::*;
+    use crate::testing::{read, run, write};
+
+    fn pair() -> (Arc<IpcLink>, Arc<IpcLink>) {
+        let (a, b) = UnixStream::pair().unwrap();
+        let link = |stream| Arc::new(IpcLink::new(stream, geteuid().as_raw(), |_| "peer".into()).unwrap());
+        (link(a), link(b))
+    }
+
+    #[test]
+    fn two_ends_exchange_bytes() {
+        run(async {
+            let (a, b) = pair();
+            write(&*a, &[b"he", b"", b"llo"]).await;
+            assert_eq!(read(&*b, 5).await, b"hello");
+            write(&*b, &[b"world"]).await;
+            assert_eq!(read(&*a, 5).await, b"world");
+        });
+    }
+
+    #[test]
+    fn more_than_the_socket_holds_arrives_whole_and_in_order() {
+        run(async {
+            let (a, b) = pair();
+            let sent: Vec<u8> = (0..4 * BUFFER).map(|index| (index % 251) as u8).collect();
+            let copy = sent.clone();
+            let writer = tokio::spawn(async move { write(&*a, &[&copy]).await });
+            assert!(read(&*b, sent.len()).await == sent);
+            writer.await.unwrap();
+        });
+    }
+
+    #[test]
+    fn reading_fills_the_spare_room_and_no_more() {
+        run(async {
+            let (a, b) = pair();
+            write(&*a, &[&[7; 4096]]).await;
+            let mut buffer = BytesMut::with_capacity(100);
+            poll_fn(|cx| b.poll_readable(cx)).await.unwrap();
+            assert_eq!(b.try_read(&mut buffer).unwrap(), 100);
+            assert_eq!(buffer.capacity(), 100);
+        });
+    }
+
+    #[test]
+    fn nothing_to_read_would_block() {
+        run(async {
+            let (_a, b) = pair();
+            let error = b.try_read(&mut BytesMut::with_capacity(8)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        });
+    }
+
+    #[test]
+    fn closing_ends_the_stream_for_a_waiting_reader_of_the_other_end() {
+        run(async {
+            let (a, b) = pair();
+            let reader = tokio::spawn(async move { read(&*b, 1).await });
+            tokio::task::yield_now().await;
+            a.close();
+            a.close();
+            assert_eq!(reader.await.unwrap(), b"");
+        });
+    }
+
+    #[test]
+    fn closing_wakes_and_fails_this_end() {
+        run(async {
+            let (a, _b) = pair();
+            let reader = Arc::clone(&a);
+            let waiting = tokio::spawn(async move { poll_fn(|cx| reader.poll_readable(cx)).await });
+            tokio::task::yield_now().await;
+            a.close();
+            waiting.await.unwrap().unwrap();
+            assert_eq!(a.try_read(&mut BytesMut::new()).unwrap_err().kind(), io::ErrorKind::NotConnected);
+            assert_eq!(a.try_write(&[IoSlice::new(b"x")]).unwrap_err().kind(), io::ErrorKind::NotConnected);
+        });
+    }
+
+    #[test]
+    fn dropping_an_end_ends_the_stream_after_what_it_wrote() {
+        run(async {
+            let (a, b) = pair();
+            write(&*a, &[b"last"]).await;
+            drop(a);
+            assert_eq!(read(&*b, 100).await, b"last");
+        });
+    }
+
+    #[test]
+    fn another_user_is_refused() {
+        run(async {
+            let (a, _b) = UnixStream::pair().unwrap();
+            let error = IpcLink::new(a, geteuid().as_raw() + 1, |_| String::new()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        });
+    }
+}

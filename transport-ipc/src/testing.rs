@@ -1,0 +1,59 @@
+//! What the tests of this crate share.
+
+use std::{
+    future::{Future, poll_fn},
+    io::{self, IoSlice},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use tidings_router_core::{Acceptor, Link, ListenContext, NodeId};
+
+/// Runs a test on a runtime of its own, for at most 10 s.
+pub(crate) fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(10), test).await.expect("the test ends within 10 s");
+    });
+}
+
+pub(crate) fn context(node_id: u32) -> ListenContext {
+    ListenContext::new(NodeId(node_id), "test", false)
+}
+
+pub(crate) async fn accept(acceptor: &mut dyn Acceptor) -> io::Result<Arc<dyn Link>> {
+    poll_fn(|cx| acceptor.poll_accept(cx)).await
+}
+
+/// Reads `count` bytes, or fewer if the stream ends.
+pub(crate) async fn read(link: &dyn Link, count: usize) -> Vec<u8> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        let mut buffer = BytesMut::with_capacity((count - all.len()).min(65_536));
+        match link.try_read(&mut buffer) {
+            Ok(0) => break,
+            Ok(_) => all.extend_from_slice(&buffer),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                poll_fn(|cx| link.poll_readable(cx)).await.unwrap();
+            }
+            Err(error) => panic!("the link broke: {error}"),
+        }
+    }
+    all
+}
+
+/// Writes all of `slices`.
+pub(crate) async fn write(link: &dyn Link, slices: &[&[u8]]) {
+    let mut slices: Vec<IoSlice<'_>> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
+    let mut left = &mut slices[..];
+    while left.iter().any(|slice| !slice.is_empty()) {
+        match link.try_write(left) {
+            Ok(count) => IoSlice::advance_slices(&mut left, count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                poll_fn(|cx| link.poll_writable(cx)).await.unwrap();
+            }
+            Err(error) => panic!("the link broke: {error}"),
+        }
+    }
+}

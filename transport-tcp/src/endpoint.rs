@@ -1,0 +1,112 @@
+use std::{fmt, net::Ipv6Addr};
+
+use tidings_router_core::{Address, Error, Result};
+
+/// The scheme of its addresses.
+pub(crate) const SCHEME: &str = "tcp";
+
+/// A host and a port, as the user said them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    /// A name or an address, without brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl Endpoint {
+    /// Reads `host:port`, `[v6]:port`, or either of them behind `tcp://`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidAddress`].
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let invalid =
+            |reason: &str| Error::InvalidAddress { input: text.to_owned(), reason: reason.to_owned() };
+        let address: Address = text.parse()?;
+        if address.scheme() != SCHEME {
+            return Err(invalid("the scheme is not `tcp`"));
+        }
+        let parts = address.target().rsplit_once(':').map(|(host, port)| (host, port.parse()));
+        let Some((host, Ok(port))) = parts else {
+            return Err(invalid("no port, as in `tcp://host:port`"));
+        };
+        Ok(Self { host: host_of(host)?, port })
+    }
+
+    /// The address that it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidAddress`].
+    pub(crate) fn address(&self) -> Result<Address> {
+        Address::new(SCHEME, self)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// Reads a host: a name, or an address with or without brackets.
+///
+/// # Errors
+///
+/// [`Error::InvalidAddress`], also when a port stands behind it.
+pub(crate) fn host_of(text: &str) -> Result<String> {
+    let invalid = |reason: &str| Error::InvalidAddress { input: text.to_owned(), reason: reason.to_owned() };
+    let host = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    if host.is_empty() {
+        return Err(invalid("no host; `0.0.0.0` stands for all addresses of this machine"));
+    }
+    // A zone, as in `fe80::1%eth0`, belongs to the address.
+    let without_zone = host.split_once('%').map_or(host, |(address, _)| address);
+    if host.contains(':') && without_zone.parse::<Ipv6Addr>().is_err() {
+        return Err(invalid("neither a host name nor an address; a port does not belong here"));
+    }
+    if host.contains(['/', '@', '[', ']', ' ']) {
+        return Err(invalid("a host name has no such characters"));
+    }
+    Ok(host.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_ports_are_read_with_and_without_a_scheme() {
+        for (text, host, port) in [
+            ("10.0.0.7:50515", "10.0.0.7", 50515),
+            ("tcp://10.0.0.7:50515", "10.0.0.7", 50515),
+            ("trainer.local:0", "trainer.local", 0),
+            ("[::1]:0", "::1", 0),
+            ("tcp://[fe80::1%eth0]:9", "fe80::1%eth0", 9),
+        ] {
+            let endpoint = Endpoint::parse(text).unwrap();
+            assert_eq!((endpoint.host.as_str(), endpoint.port), (host, port));
+            assert_eq!(Endpoint::parse(&endpoint.to_string()).unwrap(), endpoint, "written as it is read");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_and_port_is_refused() {
+        for text in
+            ["", "host", "host:port", ":1", "ipc:///x:1", "a:b:1", "host/path:1", "1.2.3.4:99999", "[]:1"]
+        {
+            let error = Endpoint::parse(text).unwrap_err();
+            assert!(matches!(error, Error::InvalidAddress { .. }), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_host_comes_without_a_port() {
+        assert_eq!(host_of("[::1]").unwrap(), "::1");
+        assert_eq!(host_of("::1").unwrap(), "::1");
+        assert!(host_of("10.0.0.7:50515").is_err());
+    }
+}

@@ -1,0 +1,198 @@
+use std::{
+    any::Any,
+    io::{self, IoSlice},
+    net::Shutdown,
+    sync::atomic::{AtomicBool, Ordering},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use socket2::SockRef;
+use tidings_router_core::Link;
+use tokio::net::TcpStream;
+
+/// One end of a TCP connection. The sizes of its buffers are left to the system, which fits them to the
+/// distance.
+#[derive(Debug)]
+pub(crate) struct TcpLink {
+    stream: TcpStream,
+    remote: String,
+    closed: AtomicBool,
+}
+
+impl TcpLink {
+    /// A link over `stream`, whose other end is called `remote`.
+    pub(crate) fn new(stream: TcpStream, user_timeout: Duration, remote: String) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        break_after(&stream, user_timeout)?;
+        Ok(Self { stream, remote, closed: AtomicBool::new(false) })
+    }
+
+    /// After `close`, the socket would report the end of the stream, as if the other end had closed it.
+    fn check_open(&self) -> io::Result<()> {
+        match self.closed.load(Ordering::Acquire) {
+            false => Ok(()),
+            true => Err(io::Error::new(io::ErrorKind::NotConnected, "this end has closed the link")),
+        }
+    }
+}
+
+/// Has the system break the connection when what was written is not acknowledged for so long. It would
+/// otherwise keep what it holds for a dead peer for a quarter of an hour, long after the heartbeat has given
+/// the link up.
+#[cfg(target_os = "linux")]
+fn break_after(stream: &TcpStream, timeout: Duration) -> io::Result<()> {
+    SockRef::from(stream).set_tcp_user_timeout(Some(timeout))
+}
+
+/// Only Linux can do this; elsewhere the heartbeat notices alone.
+#[cfg(not(target_os = "linux"))]
+fn break_after(_stream: &TcpStream, _timeout: Duration) -> io::Result<()> {
+    Ok(())
+}
+
+impl Link for TcpLink {
+    fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        self.check_open()?;
+        // A full `BytesMut` gets 64 bytes of room here, so that `Ok(0)` always is the end of the stream.
+        self.stream.try_read_buf(buffer)
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_read_ready(cx)
+    }
+
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.check_open()?;
+        self.stream.try_write_vectored(slices)
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_write_ready(cx)
+    }
+
+    fn close(&self) {
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            // The only failure is that the other end was faster.
+            let _ = SockRef::from(&self.stream).shutdown(Shutdown::Both);
+        }
+    }
+
+    fn remote(&self) -> String {
+        self.remote.clone()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, sync::Arc};
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::testing::{read, run, write};
+
+    async fn pair() -> (Arc<TcpLink>, Arc<TcpLink>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dialed = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let link = |stream| Arc::new(TcpLink::new(stream, Duration::from_secs(8), "peer".into()).unwrap());
+        (link(dialed), link(accepted))
+    }
+
+    #[test]
+    fn two_ends_exchange_bytes() {
+        run(async {
+            let (a, b) = pair().await;
+            write(&*a, &[b"he", b"", b"llo"]).await;
+            assert_eq!(read(&*b, 5).await, b"hello");
+            write(&*b, &[b"world"]).await;
+            assert_eq!(read(&*a, 5).await, b"world");
+        });
+    }
+
+    #[test]
+    fn more_than_the_connection_holds_arrives_whole_and_in_order() {
+        run(async {
+            let (a, b) = pair().await;
+            let sent: Vec<u8> = (0..16 << 20).map(|index| (index % 251) as u8).collect();
+            let copy = sent.clone();
+            let writer = tokio::spawn(async move { write(&*a, &[&copy]).await });
+            assert!(read(&*b, sent.len()).await == sent);
+            writer.await.unwrap();
+        });
+    }
+
+    #[test]
+    fn reading_fills_the_spare_room_and_no_more() {
+        run(async {
+            let (a, b) = pair().await;
+            write(&*a, &[&[7; 4096]]).await;
+            let mut buffer = BytesMut::with_capacity(100);
+            poll_fn(|cx| b.poll_readable(cx)).await.unwrap();
+            assert_eq!(b.try_read(&mut buffer).unwrap(), 100);
+            assert_eq!(buffer.capacity(), 100);
+        });
+    }
+
+    #[test]
+    fn nothing_to_read_would_block() {
+        run(async {
+            let (_a, b) = pair().await;
+            let error = b.try_read(&mut BytesMut::with_capacity(8)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        });
+    }
+
+    #[test]
+    fn closing_ends_the_stream_for_a_waiting_reader_of_the_other_end() {
+        run(async {
+            let (a, b) = pair().await;
+            let reader = tokio::spawn(async move { read(&*b, 1).await });
+            tokio::task::yield_now().await;
+            a.close();
+            a.close();
+            assert_eq!(reader.await.unwrap(), b"");
+        });
+    }
+
+    #[test]
+    fn closing_wakes_and_fails_this_end() {
+        run(async {
+            let (a, _b) = pair().await;
+            let reader = Arc::clone(&a);
+            let waiting = tokio::spawn(async move { poll_fn(|cx| reader.poll_readable(cx)).await });
+            tokio::task::yield_now().await;
+            a.close();
+            waiting.await.unwrap().unwrap();
+            assert_eq!(a.try_read(&mut BytesMut::new()).unwrap_err().kind(), io::ErrorKind::NotConnected);
+            assert_eq!(a.try_write(&[IoSlice::new(b"x")]).unwrap_err().kind(), io::ErrorKind::NotConnected);
+        });
+    }
+
+    #[test]
+    fn closing_sends_what_was_written_first() {
+        run(async {
+            let (a, b) = pair().await;
+            write(&*a, &[b"last"]).await;
+            a.close();
+            drop(a);
+            assert_eq!(read(&*b, 100).await, b"last");
+        });
+    }
+
+    #[test]
+    fn what_is_written_is_sent_at_once_and_given_up_in_time() {
+        run(async {
+            let (a, _b) = pair().await;
+            assert!(a.stream.nodelay().unwrap());
+            #[cfg(target_os = "linux")]
+            assert_eq!(SockRef::from(&a.stream).tcp_user_timeout().unwrap(), Some(Duration::from_secs(8)));
+        });
+    }
+}
