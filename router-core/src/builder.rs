@@ -1,7 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    Address, Error, Limits, NodeId, Policy, Result, Router, Secret, Topology, Transport, Wait, Wire, node::Node,
+    Address, Error, Limits, NodeId, Policy, Result, Router, Secret, Topology, Transport, Wait, Wire,
+    node::Node,
 };
 
 /// Describes a router; made by `Router::builder()`, ended by [`open`](Self::open), which checks everything.
@@ -231,9 +232,13 @@ impl RouterBuilder {
             }
         }
         if limits.heartbeat.is_zero() || limits.dead_after <= limits.heartbeat {
-            return setting("heartbeat", "above zero, and shorter than the time after which a silent link is dead");
+            return setting(
+                "heartbeat",
+                "above zero, and shorter than the time after which a silent link is dead",
+            );
         }
-        let addresses: Vec<Address> = self.attach_to.iter().map(|text| text.parse()).collect::<Result<_>>()?;
+        let addresses: Vec<Address> =
+            self.attach_to.iter().map(|text| text.parse()).collect::<Result<_>>()?;
         addresses.iter().try_for_each(|address| self.wire_for(address).map(drop))?;
         if !self.topology.forwards(self.node_id) && self.topology == Topology::Star && addresses.len() > 1 {
             return setting("attach_to", "a leaf of a star attaches to node 0 alone");
@@ -249,8 +254,7 @@ impl RouterBuilder {
 /// The wire that serves `address`.
 pub(crate) fn wire_for(transports: &[Arc<dyn Transport>], address: &Address) -> Result<Wire> {
     let transport = transports.iter().find(|transport| transport.scheme() == address.scheme());
-    transport.map(|transport| transport.wire()).ok_or_else(|| Error::TransportDisabled {
-        address: address.to_string(),
-        feature: address.feature(),
-    })
+    transport
+        .map(|transport| transport.wire())
+        .ok_or_else(|| Error::TransportDisabled { address: address.to_string(), feature: address.feature() })
 }

@@ -16,7 +16,7 @@ use crate::{
     protocol::{LinkEnd, LinkId},
     routes::Route,
     session::Session,
-    wire::{WireError, control::Control, data::DataHeader, frame, kind, MAX_HANDSHAKE},
+    wire::{MAX_HANDSHAKE, WireError, control::Control, data::DataHeader, frame, kind},
 };
 
 /// What has been read from a link and not handed on: the start of a frame.
@@ -130,7 +130,8 @@ impl Exchange {
                 }
                 _ => {
                     let (source, destination) = (header.source, header.destination);
-                    let next = Run { event, destination, source, envelopes: vec![envelope], range: start..end };
+                    let next =
+                        Run { event, destination, source, envelopes: vec![envelope], range: start..end };
                     if let Some(run) = run.replace(next) {
                         self.deliver_run(session, &block, run, &credit, now)?;
                     }

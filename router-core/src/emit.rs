@@ -110,7 +110,10 @@ impl<'a, P: Payload + Unpin> IntoFuture for Emit<'a, P> {
 
 impl<P> fmt::Debug for Emit<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Emit").field("event", &self.event).field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Emit")
+            .field("event", &self.event)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 

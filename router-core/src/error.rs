@@ -87,7 +87,9 @@ pub enum Error {
         ours: String,
     },
     /// The other end speaks a version of the protocol that this one does not.
-    #[error("{address} speaks protocol version {theirs}, this node version {ours}: build both with one tidings")]
+    #[error(
+        "{address} speaks protocol version {theirs}, this node version {ours}: build both with one tidings"
+    )]
     WrongVersion {
         /// The other end.
         address: String,
@@ -105,7 +107,9 @@ pub enum Error {
         reason: String,
     },
     /// The two ends' topologies do not go together.
-    #[error("{address} is in a {theirs}, this node in a {ours}: set `.topology(..)` alike on both ends; {reason}")]
+    #[error(
+        "{address} is in a {theirs}, this node in a {ours}: set `.topology(..)` alike on both ends; {reason}"
+    )]
     WrongTopology {
         /// The other end.
         address: String,
@@ -151,7 +155,9 @@ pub enum Error {
         reason: String,
     },
     /// The message is larger than a frame may be.
-    #[error("a message of `{event}` has {size} bytes, the limit is {limit}: raise `.max_frame(..)` on every node")]
+    #[error(
+        "a message of `{event}` has {size} bytes, the limit is {limit}: raise `.max_frame(..)` on every node"
+    )]
     FrameTooLarge {
         /// The event.
         event: String,
@@ -206,6 +212,9 @@ pub enum Error {
         /// How long.
         after: Duration,
     },
+    /// The task has finished, here or on another node, while this was being waited for.
+    #[error("the task has finished")]
+    Finished,
     /// The router is shut down.
     #[error("the router is shut down")]
     Closed,
@@ -248,6 +257,9 @@ impl Error {
 
     /// Whether the same call may succeed later without a change by the user.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Full { .. } | Self::Timeout { .. } | Self::Unreachable { .. } | Self::UnknownNode { .. })
+        matches!(
+            self,
+            Self::Full { .. } | Self::Timeout { .. } | Self::Unreachable { .. } | Self::UnknownNode { .. }
+        )
     }
 }

@@ -31,7 +31,7 @@ pub fn scope<R>(code: impl FnOnce() -> R) -> R {
 }
 
 /// Whether this is a handler's code.
-pub(crate) fn is_inside() -> bool {
+pub fn is_inside() -> bool {
     INSIDE.get()
 }
 

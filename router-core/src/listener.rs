@@ -38,6 +38,11 @@ impl Listener {
         &self.queue.pattern
     }
 
+    /// What others can see of it and do to it while its owner reads.
+    pub fn handle(&self) -> ListenerHandle {
+        ListenerHandle { queue: self.queue.clone(), exchange: self.exchange.clone() }
+    }
+
     /// The next message; `None` when the router is shut down or the listener was evicted.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Envelope>> {
         loop {
@@ -96,6 +101,31 @@ impl Drop for Listener {
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listener").field("pattern", &self.pattern()).finish_non_exhaustive()
+    }
+}
+
+/// A [`Listener`] in the hands of somebody who does not read it.
+#[derive(Clone)]
+pub struct ListenerHandle {
+    queue: Arc<ListenerQueue>,
+    exchange: Arc<Exchange>,
+}
+
+impl ListenerHandle {
+    /// How many messages it has ever been handed, those not counted that were dropped again because it lags.
+    pub fn handed(&self) -> u64 {
+        self.queue.lock().pushed
+    }
+
+    /// Stops listening, now: its reader finds the end, and what it has not taken is counted as dropped.
+    pub fn stop(&self) {
+        self.exchange.unlisten(&self.queue, 0);
+    }
+}
+
+impl fmt::Debug for ListenerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListenerHandle").field("pattern", &self.queue.pattern).finish_non_exhaustive()
     }
 }
 
@@ -185,7 +215,11 @@ impl ListenerQueue {
     /// Queues messages, and behind them the credit that goes back when they are taken.
     ///
     /// Messages from links are queued beyond the bound: the window of each link bounds them. Returns what came of it.
-    pub(crate) fn push(&self, envelopes: impl Iterator<Item = Envelope>, credit: Option<&Arc<Credit>>) -> Pushed {
+    pub(crate) fn push(
+        &self,
+        envelopes: impl Iterator<Item = Envelope>,
+        credit: Option<&Arc<Credit>>,
+    ) -> Pushed {
         let mut state = self.lock();
         let mut pushed = Pushed::default();
         if state.closed {

@@ -13,7 +13,8 @@ use std::{
 };
 
 use crate::{
-    Acceptor, Address, BoxFuture, Capability, Connector, Error, Link, ListenContext, Placement, Result, Transport, Wire,
+    Acceptor, Address, BoxFuture, Capability, Connector, Error, Link, ListenContext, Placement, Result,
+    Transport, Wire,
 };
 use link::Ends;
 pub use link::MemoryLink;
@@ -107,7 +108,8 @@ impl Network {
         let mut state = self.lock();
         let fault = state.script.pop_front().unwrap_or(Fault::None);
         let listener = listener.parse().ok().filter(|_| fault != Fault::Refuse);
-        let waiting = listener.and_then(|listener: u64| state.waiting.get_mut(&listener)).ok_or_else(refused)?;
+        let waiting =
+            listener.and_then(|listener: u64| state.waiting.get_mut(&listener)).ok_or_else(refused)?;
         if waiting.links.len() == BACKLOG {
             return Err(refused());
         }
@@ -152,7 +154,8 @@ impl Connector for Memory {
             state.next += 1;
             state.waiting.insert(number, Waiting::default());
             let address = Address::new("memory", format_args!("{}/{number}", self.network.number))?;
-            Ok(Box::new(MemoryAcceptor { network: self.network.clone(), number, address }) as Box<dyn Acceptor>)
+            Ok(Box::new(MemoryAcceptor { network: self.network.clone(), number, address })
+                as Box<dyn Acceptor>)
         })
     }
 

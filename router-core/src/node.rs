@@ -10,14 +10,10 @@ use std::{
 };
 
 use crate::{
-    Acceptor, Address, BoxFuture, Changes, DropReason, EmitOptions, Error, Incarnation, ListenContext, ListenOptions,
-    Listener, NodeId, Payload, Peer, Publish, Report, Result, Revision, Router, RouterBuilder, Stats, Timeout, Topology,
-    Wire,
-    builder::wire_for,
-    exchange::Exchange,
-    node::carry::Carriers,
-    protocol::Config,
-    runtime,
+    Acceptor, Address, BoxFuture, Changes, DropReason, EmitOptions, Error, Incarnation, ListenContext,
+    ListenOptions, Listener, NodeId, Payload, Peer, Publish, Report, Result, Revision, Router, RouterBuilder,
+    Stats, Timeout, Topology, Wire, builder::wire_for, exchange::Exchange, node::carry::Carriers,
+    protocol::Config, runtime,
 };
 
 /// How long a router that is dropped without a shutdown goes on sending what was queued.

@@ -138,7 +138,8 @@ impl Outbox {
 
     /// Whether who waits for room should look again: half of it is free, so that one wake-up is worth many messages.
     fn is_roomy(&self, state: &State) -> bool {
-        state.queue.queued_bytes() <= self.queue_bytes / 2 && state.queue.queued_messages() <= self.queue_messages / 2
+        state.queue.queued_bytes() <= self.queue_bytes / 2
+            && state.queue.queued_messages() <= self.queue_messages / 2
     }
 
     fn is_waited_for(state: &State) -> bool {

@@ -5,12 +5,17 @@ use crate::{Error, Result};
 /// The longest event name or pattern, in bytes.
 pub const MAX_EVENT_NAME: usize = 1024;
 
+/// What the names of events begin with that Tidings itself emits.
+const RESERVED: &str = "tidings.";
+
 /// Whether `text` is a pattern rather than the name of one event.
 pub fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?'])
 }
 
 /// Whether `name` matches `pattern`: `*` stands for any run of characters, also none, and `?` for any one.
+///
+/// What Tidings itself emits, `tidings.` and so on, is matched only by patterns that say at least the start of that.
 ///
 /// Iterative, with one point to go back to: at most `pattern` times `name` steps, no recursion on what a peer sends.
 ///
@@ -22,6 +27,9 @@ pub fn is_pattern(text: &str) -> bool {
 /// assert!(!pattern_matches("node.?", "node.12"));
 /// ```
 pub fn pattern_matches(pattern: &str, name: &str) -> bool {
+    if name.starts_with(RESERVED) && pattern.starts_with(['*', '?']) {
+        return false;
+    }
     let (pattern, name): (&[u8], &[u8]) = (pattern.as_bytes(), name.as_bytes());
     let (mut p, mut n) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

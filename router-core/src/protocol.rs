@@ -5,6 +5,7 @@
 //! does what they say. Messages themselves do not pass through it: they go from the routes to the peers' queues, and
 //! from links to listeners; the machine says which links carry whose queue.
 
+mod admission;
 mod backoff;
 mod config;
 mod dial;
@@ -13,6 +14,8 @@ mod interest;
 mod machine;
 mod membership;
 mod seat;
+mod seating;
+mod timers;
 
 use std::sync::Arc;
 

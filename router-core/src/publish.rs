@@ -42,15 +42,21 @@ impl<'a> Targets<'a> {
     }
 
     fn peers(&self) -> impl Iterator<Item = &'a Arc<Session>> {
-        self.route.peers.iter().filter(|session| {
-            self.remote && self.to.is_none_or(|(hop, _)| hop == session.peer.node_id)
-        })
+        self.route
+            .peers
+            .iter()
+            .filter(|session| self.remote && self.to.is_none_or(|(hop, _)| hop == session.peer.node_id))
     }
 }
 
 impl Exchange {
     /// One try to queue an event for everyone who gets it.
-    pub(crate) fn publish(&self, event: &str, payload: &dyn Payload, options: &EmitOptions) -> Result<Publish> {
+    pub(crate) fn publish(
+        &self,
+        event: &str,
+        payload: &dyn Payload,
+        options: &EmitOptions,
+    ) -> Result<Publish> {
         if self.is_closed() {
             return Err(Error::Closed);
         }
@@ -64,7 +70,8 @@ impl Exchange {
                 (false, true, Some((self.hop(node).ok_or_else(unknown)?, node)))
             }
         };
-        self.routes.with(event, |route| self.publish_to(event, payload, &Targets { route, here, to, remote }))?
+        self.routes
+            .with(event, |route| self.publish_to(event, payload, &Targets { route, here, to, remote }))?
     }
 
     fn publish_to(&self, event: &str, payload: &dyn Payload, targets: &Targets<'_>) -> Result<Publish> {
@@ -94,7 +101,9 @@ impl Exchange {
             };
             match encoded {
                 Encoded::Appended(codec) => self.queue_appended(header(codec), scratch, targets),
-                Encoded::Shared(bytes) => self.queue_shared(header(Codec::Raw), event, scratch, bytes, targets),
+                Encoded::Shared(bytes) => {
+                    self.queue_shared(header(Codec::Raw), event, scratch, bytes, targets)
+                }
             }
             if scratch.capacity() > KEPT_SCRATCH {
                 *scratch = Vec::new();

@@ -3,8 +3,9 @@ use std::{fmt, time::Duration};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Address, BoxFuture, Changes, Emit, EmitOptions, Error, Incarnation, ListenOptions, Listener, NodeId, Payload, Peer,
-    Publish, Report, Result, Revision, RouterBuilder, Stats, Subscription, Topology, Wait, runtime,
+    Address, BoxFuture, Changes, Emit, EmitOptions, Error, Incarnation, ListenOptions, Listener, NodeId,
+    Payload, Peer, Publish, Report, Result, Revision, RouterBuilder, Stats, Subscription, Topology, Wait,
+    runtime,
 };
 
 /// A node on the bus: who it is, and how it reaches everyone.

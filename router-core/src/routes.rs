@@ -15,7 +15,7 @@ use std::{
 use arc_swap::ArcSwap;
 
 use crate::{
-    ListenOptions, Limits, NodeId, Policy, Result, is_pattern,
+    Limits, ListenOptions, NodeId, Policy, Result, is_pattern,
     listener::ListenerQueue,
     pattern::{check_name, check_pattern},
     pattern_matches,
@@ -124,10 +124,13 @@ impl Routes {
         }
         let matching = table.patterns.iter().filter(|listener| pattern_matches(&listener.pattern, event));
         let named = table.names.get(event).into_iter().flatten();
+        let mut listeners: Vec<_> = named.chain(matching).cloned().collect();
+        // In the order in which they came, so that who listens first is handed a message first.
+        listeners.sort_by_key(|listener| listener.since);
         let peers = table.peers.values().filter(|interest| interest.wants(event));
         let route = Arc::new(Route {
             version: cache.version,
-            listeners: named.chain(matching).cloned().collect(),
+            listeners: listeners.into(),
             peers: peers.map(|interest| interest.session.clone()).collect(),
         });
         if cache.routes.len() < CACHED {
@@ -271,7 +274,8 @@ impl Routes {
     pub(crate) fn interest_of(&self, node: NodeId) -> Vec<(String, u32)> {
         let table = self.lock();
         let interest = table.peers.get(&node);
-        let patterns = interest.into_iter().flat_map(|interest| interest.names.iter().chain(&interest.patterns));
+        let patterns =
+            interest.into_iter().flat_map(|interest| interest.names.iter().chain(&interest.patterns));
         patterns.map(|(pattern, count)| (pattern.to_string(), *count)).collect()
     }
 

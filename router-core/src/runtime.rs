@@ -53,6 +53,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
             self.0.unpark();
         }
     }
+    // The future may use timers and sockets of a runtime, also where there is none.
+    let _guard = Handle::try_current().is_err().then(|| work().enter());
     blocking(|| {
         let waker = Arc::new(Unpark(thread::current())).into();
         let mut context = task::Context::from_waker(&waker);

@@ -57,7 +57,9 @@ impl<T: DeserializeOwned + 'static> Subscription<T> {
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event<T>>> {
         loop {
-            let Some(envelope) = std::task::ready!(self.listener.poll_next(cx)) else { return Poll::Ready(None) };
+            let Some(envelope) = std::task::ready!(self.listener.poll_next(cx)) else {
+                return Poll::Ready(None);
+            };
             if let Some(event) = self.decode(&envelope) {
                 return Poll::Ready(Some(event));
             }

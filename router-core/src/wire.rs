@@ -8,6 +8,8 @@ pub mod control;
 pub mod data;
 pub mod frame;
 pub mod hello;
+#[cfg(test)]
+mod vectors;
 
 pub use codec::WireError;
 

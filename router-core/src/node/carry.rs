@@ -159,7 +159,9 @@ impl Carriers {
         let dialled = match wire_for(&self.transports, &address) {
             Ok(Wire::Links(connector)) => {
                 let dialling = Box::pin(async { connector.dial(&address).await });
-                Timeout::new(DIAL_TIMEOUT, dialling).await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
+                Timeout::new(DIAL_TIMEOUT, dialling)
+                    .await
+                    .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
             }
             Err(error) => Err(io::Error::other(error)),
         };

@@ -101,7 +101,9 @@ impl Wired {
             let closing = self.lock().closing;
             let written = match closing {
                 // Who is turned away has a moment to take the reason.
-                true => Timeout::new(LAST_WORDS, writing).await.unwrap_or(Err(io::ErrorKind::TimedOut.into())),
+                true => {
+                    Timeout::new(LAST_WORDS, writing).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+                }
                 false => writing.await,
             };
             if !more || written.is_err() {

@@ -51,7 +51,11 @@ pub(crate) fn fits(config: &Config, hello: &Hello) -> Result<(), Reject> {
         return refuse(RejectReason::Cluster, String::new());
     }
     if hello.guarded != config.secret.is_some() {
-        let text = if hello.guarded { "the other end has no secret" } else { "the other end has a secret, we have none" };
+        let text = if hello.guarded {
+            "the other end has no secret"
+        } else {
+            "the other end has a secret, we have none"
+        };
         return refuse(RejectReason::Secret, text.into());
     }
     if !hello.topology.joins(config.topology) {
@@ -79,9 +83,12 @@ pub(crate) fn error(config: &Config, address: &str, reject: Reject) -> Error {
         RejectReason::Version => Error::WrongVersion { address, ours: VERSION, theirs: reject.version },
         RejectReason::Cluster => Error::WrongCluster { address, ours: config.cluster.clone() },
         RejectReason::Secret => Error::WrongSecret { address, reason: reject.text },
-        RejectReason::Topology => {
-            Error::WrongTopology { address, ours: config.topology, theirs: reject.topology, reason: reject.text }
-        }
+        RejectReason::Topology => Error::WrongTopology {
+            address,
+            ours: config.topology,
+            theirs: reject.topology,
+            reason: reject.text,
+        },
         RejectReason::DuplicateNodeId => Error::DuplicateNodeId { node_id: config.node_id, address },
         RejectReason::DuplicateLink | RejectReason::Busy => Error::Refused { address, reason: reject.text },
     }

@@ -45,7 +45,8 @@ impl Machine {
                 continue;
             }
             let counted = patterns.clone().into_iter();
-            let counted: Vec<_> = counted.map(|pattern| (pattern.to_owned(), self.count_for(*node, pattern))).collect();
+            let counted: Vec<_> =
+                counted.map(|pattern| (pattern.to_owned(), self.count_for(*node, pattern))).collect();
             for patterns in counted.chunks(PER_FRAME) {
                 seat.session.outbox.control(&Control::Interest { reset: false, patterns: patterns.to_vec() });
             }
@@ -59,8 +60,12 @@ impl Machine {
         let counted = patterns.map(|pattern| (pattern.clone(), self.count_for(peer, pattern)));
         let counted: Vec<_> = counted.filter(|(_, count)| *count > 0).collect();
         let (first, rest) = counted.split_at(counted.len().min(PER_FRAME));
-        let frame = |(reset, patterns): (bool, &[_])| Control::Interest { reset, patterns: patterns.to_vec() };
-        std::iter::once((true, first)).chain(rest.chunks(PER_FRAME).map(|rest| (false, rest))).map(frame).collect()
+        let frame =
+            |(reset, patterns): (bool, &[_])| Control::Interest { reset, patterns: patterns.to_vec() };
+        std::iter::once((true, first))
+            .chain(rest.chunks(PER_FRAME).map(|rest| (false, rest)))
+            .map(frame)
+            .collect()
     }
 
     /// A peer has told what it listens for. Returns false when that is too much.

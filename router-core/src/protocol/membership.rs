@@ -44,7 +44,10 @@ impl Machine {
         for peer in self.members.lose_hub(node) {
             self.actions.push(Action::Tell(Change::Left { peer, reason: LeaveReason::HubLeft }));
         }
-        self.announce(node, &Control::Members { joined: Vec::new(), left: vec![(node, incarnation, reason)] });
+        self.announce(
+            node,
+            &Control::Members { joined: Vec::new(), left: vec![(node, incarnation, reason)] },
+        );
     }
 
     /// Tells all peers but the one that it is about.
@@ -61,7 +64,8 @@ impl Machine {
     /// Whom a new peer is told of.
     pub(super) fn members_snapshot(&self, to: NodeId) -> Control {
         let announces = self.config.topology.announces(self.config.node_id);
-        let direct = self.members.iter().filter(|(node, path, _)| announces && *node != to && *path == Path::Direct);
+        let direct =
+            self.members.iter().filter(|(node, path, _)| announces && *node != to && *path == Path::Direct);
         Control::Members { joined: direct.map(|(_, _, peer)| member(peer)).collect(), left: Vec::new() }
     }
 

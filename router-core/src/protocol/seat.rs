@@ -32,6 +32,8 @@ pub(crate) struct Linked {
     pub(crate) resumed: bool,
     /// The peer has told who is there.
     pub(crate) introduced: bool,
+    /// The link that carried the session before, until the peer speaks on this one.
+    pub(crate) replaced: Option<LinkId>,
 }
 
 /// A node with the id of one that may be alive.

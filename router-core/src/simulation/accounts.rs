@@ -27,7 +27,11 @@ impl World {
             let (arrived, lost) = received.get(&(to, from)).copied().unwrap_or_default();
             let both_alive = self.is_alive(from) && self.is_alive(to);
             if both_alive {
-                assert_eq!(sent, arrived + dropped + queued, "from life {from} to life {to}: {arrived} {dropped} {queued}");
+                assert_eq!(
+                    sent,
+                    arrived + dropped + queued,
+                    "from life {from} to life {to}: {arrived} {dropped} {queued}"
+                );
                 assert_eq!(lost, dropped, "life {to} was told what life {from} dropped");
                 assert_eq!(queued, 0, "everything was carried");
             } else {
@@ -58,10 +62,16 @@ impl World {
     pub(super) fn check_everyone_is_linked(&self) {
         for node in self.current.iter().map(|node| &self.nodes[*node]) {
             let seen: Vec<_> = node.exchange.peers().iter().map(|peer| peer.incarnation).collect();
-            let others = self.current.iter().map(|other| &self.nodes[*other]).filter(|other| other.id != node.id);
+            let others =
+                self.current.iter().map(|other| &self.nodes[*other]).filter(|other| other.id != node.id);
             for other in others {
                 let life = other.exchange.config.incarnation;
-                assert!(seen.contains(&life), "node {} does not see node {} in {life:?}: {seen:?}", node.id, other.id);
+                assert!(
+                    seen.contains(&life),
+                    "node {} does not see node {} in {life:?}: {seen:?}",
+                    node.id,
+                    other.id
+                );
             }
             assert_eq!(seen.len(), self.current.len() - 1);
         }
@@ -71,7 +81,12 @@ impl World {
     pub(super) fn check_all_delivered(&self, count: usize) {
         for node in &self.nodes {
             assert_eq!(node.heard.len(), self.nodes.len() - 1, "node {}", node.id);
-            assert!(node.heard.values().all(|numbers| numbers.len() == count), "node {}: {:?}", node.id, node.heard);
+            assert!(
+                node.heard.values().all(|numbers| numbers.len() == count),
+                "node {}: {:?}",
+                node.id,
+                node.heard
+            );
         }
     }
 
@@ -81,7 +96,8 @@ impl World {
             for numbers in node.heard.values() {
                 assert!(numbers.iter().copied().eq(0..numbers.len() as u64), "node {} missed some", node.id);
             }
-            let emitted = self.nodes.iter().filter(|other| other.id != node.id).map(|other| other.emitted).sum::<u64>();
+            let emitted =
+                self.nodes.iter().filter(|other| other.id != node.id).map(|other| other.emitted).sum::<u64>();
             assert_eq!(node.heard.values().map(Vec::len).sum::<usize>() as u64, emitted);
         }
     }

@@ -8,7 +8,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::Op;
 use crate::{
-    Address, EmitOptions, Incarnation, Limits, ListenOptions, Listener, NodeId, Policy, Publish, Result, Topology,
+    Address, EmitOptions, Incarnation, Limits, ListenOptions, Listener, NodeId, Policy, Publish, Result,
+    Topology,
     deliver::Inbox,
     exchange::{Carrier, Exchange},
     outbox::Gather,
@@ -385,7 +386,11 @@ impl World {
                     self.write(id, end);
                     self.read(id, 1 - end, 1500);
                 }
-                if self.links.get(&id).is_some_and(|link| link.ends.iter().any(|end| end.closing && end.wire.is_empty())) {
+                if self
+                    .links
+                    .get(&id)
+                    .is_some_and(|link| link.ends.iter().any(|end| end.closing && end.wire.is_empty()))
+                {
                     let drained = self.links[&id].ends.iter().all(|end| end.wire.is_empty());
                     if drained {
                         self.cut(id);

@@ -127,7 +127,9 @@ impl Control {
             Self::Gap { source, count, reason } => {
                 FrameWriter::new(buffer, kind::GAP).u32(source.0).u64(*count).u8(reason.index() as u8).end();
             }
-            Self::Loss { source, count } => FrameWriter::new(buffer, kind::LOSS).u32(source.0).u64(*count).end(),
+            Self::Loss { source, count } => {
+                FrameWriter::new(buffer, kind::LOSS).u32(source.0).u64(*count).end()
+            }
         }
     }
 
@@ -178,7 +180,8 @@ fn members(body: &mut BodyReader<'_>) -> Result<Control, WireError> {
         if labels > MAX_LABELS {
             return Err(body.invalid("a number of labels"));
         }
-        let labels = (0..labels).map(|_| Ok(body.text(MAX_NAME)?.to_owned())).collect::<Result<_, WireError>>()?;
+        let labels =
+            (0..labels).map(|_| Ok(body.text(MAX_NAME)?.to_owned())).collect::<Result<_, WireError>>()?;
         joined.push(Member { node_id, incarnation, address, labels });
     }
     let mut left = Vec::new();

@@ -39,7 +39,8 @@ impl DataHeader {
     /// When it is no message: too short, an unknown codec, a name that is too long or not UTF-8.
     pub fn decode(frame: &[u8]) -> Result<(Self, &str), WireError> {
         let invalid = |what| WireError::Value { kind: kind::DATA, what };
-        let (head, rest) = frame.split_first_chunk::<{ Self::LEN }>().ok_or(WireError::Length { kind: kind::DATA })?;
+        let (head, rest) =
+            frame.split_first_chunk::<{ Self::LEN }>().ok_or(WireError::Length { kind: kind::DATA })?;
         let name_len = u16::from_le_bytes([head[6], head[7]]);
         let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         if name_len == 0 || usize::from(name_len) > MAX_EVENT_NAME {
@@ -57,7 +58,9 @@ impl DataHeader {
 
     /// Who emitted the message of a whole frame that this node wrote or checked.
     pub(crate) fn source_of(frame: &[u8]) -> NodeId {
-        frame.get(8..12).map_or(NodeId(EVERYONE), |id| NodeId(u32::from_le_bytes([id[0], id[1], id[2], id[3]])))
+        frame
+            .get(8..12)
+            .map_or(NodeId(EVERYONE), |id| NodeId(u32::from_le_bytes([id[0], id[1], id[2], id[3]])))
     }
 
     /// The event of the message of a whole frame that this node wrote or checked.

@@ -140,7 +140,9 @@ impl Hello {
             max_frame: body.u32()?,
             window: body.u64()?,
             address: body.text(4 * MAX_NAME)?.to_owned(),
-            labels: (0..body.u8()?).map(|_| Ok(body.text(MAX_NAME)?.to_owned())).collect::<Result<_, WireError>>()?,
+            labels: (0..body.u8()?)
+                .map(|_| Ok(body.text(MAX_NAME)?.to_owned()))
+                .collect::<Result<_, WireError>>()?,
         };
         if hello.labels.len() > MAX_LABELS {
             return Err(body.invalid("a number of labels").into());

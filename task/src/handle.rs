@@ -1,0 +1,288 @@
+use std::{
+    future::Future,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use serde::de::DeserializeOwned;
+use tidings_router_core::{Emit, Error, Event, ListenOptions, Payload, Router, pattern_matches, runtime};
+use tokio::sync::watch;
+
+use crate::{
+    ListenerId, Outcome, WaitFor, finish,
+    handlers::{Handler, Progress, Served},
+    labels,
+};
+
+/// What a task is to all that have to do with it.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) router: Arc<dyn Router>,
+    pub(crate) name: String,
+    pub(crate) labels: Vec<String>,
+    pub(crate) roles: Vec<String>,
+    finish_event: String,
+    next_id: AtomicU64,
+    handlers: Mutex<Vec<Handler>>,
+    error: Mutex<Option<Error>>,
+    /// Whether the task has finished or failed: nothing is waited for any more.
+    pub(crate) over: watch::Sender<bool>,
+    finished: AtomicBool,
+    closed: AtomicBool,
+}
+
+impl Core {
+    fn handlers(&self) -> MutexGuard<'_, Vec<Handler>> {
+        self.handlers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the first error.
+    pub(crate) fn fail(&self, error: Error) {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.over.send_replace(true);
+    }
+
+    pub(crate) fn take_error(&self) -> Option<Error> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished.load(Relaxed)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        *self.over.borrow()
+    }
+
+    /// Waits until the task has finished or failed.
+    pub(crate) async fn until_over(&self) {
+        let mut over = self.over.subscribe();
+        while !*over.borrow_and_update() {
+            if over.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Finishes, once. The others are told also by who was told: in some topologies nobody else tells them.
+    pub(crate) fn finish(&self) {
+        if self.finished.swap(true, Relaxed) {
+            return;
+        }
+        finish::note(&*self.router, &self.name);
+        self.over.send_replace(true);
+        // A queue that is full does not take the end either, so it is sent in the background where it can wait.
+        let (router, event) = (self.router.clone(), self.finish_event.clone());
+        if router.emit(&event, &()).only_remote().try_now().is_err() {
+            runtime::work().spawn(async move {
+                if let Err(error) = router.emit(&event, &()).only_remote().await {
+                    tracing::warn!(%error, "the others were not told that the task has finished");
+                }
+            });
+        }
+    }
+
+    /// The handlers to which a message of this name goes.
+    pub(crate) fn hearing(&self, event: &str, before: ListenerId) -> Vec<Arc<Progress>> {
+        let handlers = self.handlers();
+        let earlier = handlers.iter().filter(|handler| handler.id.0 < before.0 && handler.hears(event));
+        earlier.map(|handler| handler.progress.clone()).collect()
+    }
+
+    pub(crate) fn next_id(&self) -> ListenerId {
+        ListenerId(self.next_id.fetch_add(1, Relaxed))
+    }
+
+    /// Takes no more listeners, and stops those that there are.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Relaxed);
+        self.over.send_replace(true);
+        for handler in std::mem::take(&mut *self.handlers()) {
+            handler.progress.stop();
+        }
+    }
+}
+
+/// A [`Task`](crate::Task) in the hands of a step, a handler or another thread: everything but its steps.
+#[derive(Debug, Clone)]
+pub struct TaskHandle {
+    pub(crate) core: Arc<Core>,
+}
+
+impl TaskHandle {
+    pub(crate) fn new(
+        router: Arc<dyn Router>,
+        name: String,
+        labels: Vec<String>,
+        roles: Vec<String>,
+    ) -> Self {
+        let finish_event = finish::event(&*router, &name);
+        let core = Arc::new(Core {
+            router,
+            name,
+            labels,
+            roles,
+            finish_event: finish_event.clone(),
+            next_id: AtomicU64::new(0),
+            handlers: Mutex::default(),
+            error: Mutex::default(),
+            over: watch::Sender::new(false),
+            finished: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        });
+        let handle = Self { core };
+        let told = Arc::downgrade(&handle.core);
+        handle.on(&finish_event, move |_: Event<()>| {
+            if let Some(core) = told.upgrade() {
+                core.finish();
+            }
+        });
+        handle
+    }
+
+    /// Emits an event to everyone who listens for it; see [`Emit`].
+    pub fn emit<'a, P: Payload + Unpin>(&'a self, event: &'a str, payload: P) -> Emit<'a, P> {
+        self.core.router.emit(event, payload)
+    }
+
+    /// Calls `handler` for each event of this name or pattern, from now on, until it is taken [off](Self::off).
+    ///
+    /// It is called for one message after the other, in their order; it may block. What it emits does not wait for room,
+    /// see [`Error::Full`]. When it fails or panics it is stopped, and the task's `run` ends with that error. A payload
+    /// that is no `T` is skipped, counted and logged. A name that cannot be ends `run` likewise.
+    pub fn on<T, F, O>(&self, event: &str, mut handler: F) -> ListenerId
+    where
+        T: DeserializeOwned + 'static,
+        F: FnMut(Event<T>) -> O + Send + 'static,
+        O: Outcome,
+    {
+        self.serve(event, false, move |served| {
+            served.serve(Box::new(move |event: Event<T>| handler(event).into_result()))
+        })
+    }
+
+    /// Calls an asynchronous `handler` for each event, one after the other; otherwise like [`on`](Self::on).
+    pub fn on_async<T, F, Fut, O>(&self, event: &str, handler: F) -> ListenerId
+    where
+        T: DeserializeOwned + Send + 'static,
+        F: Fn(Event<T>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = O> + Send + 'static,
+        O: Outcome + 'static,
+    {
+        self.serve(event, false, move |served| served.serve_async(handler))
+    }
+
+    /// Calls `handler` for the next event of this name or pattern, and no other one.
+    pub fn once<T, F, O>(&self, event: &str, handler: F) -> ListenerId
+    where
+        T: DeserializeOwned + 'static,
+        F: FnOnce(Event<T>) -> O + Send + 'static,
+        O: Outcome,
+    {
+        let mut handler = Some(handler);
+        self.serve(event, true, move |served| {
+            served.serve(Box::new(move |event: Event<T>| {
+                handler.take().map_or(Ok(()), |handler| handler(event).into_result())
+            }))
+        })
+    }
+
+    fn serve<Fut>(&self, event: &str, once: bool, serve: impl FnOnce(Served) -> Fut) -> ListenerId
+    where
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let id = self.core.next_id();
+        let options = if once { ListenOptions::once() } else { ListenOptions::default() };
+        let listener = match self.core.router.listen(event, options) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(event, %error, "cannot listen");
+                self.core.fail(error);
+                return id;
+            }
+        };
+        let served = Served::new(listener, self.core.clone(), once);
+        let progress = served.progress.clone();
+        let mut handlers = self.core.handlers();
+        // Those that have ended by themselves are not kept for ever.
+        handlers.retain(|handler| !handler.progress.is_stopped());
+        handlers.push(Handler { id, event: event.to_owned(), progress: progress.clone() });
+        drop(handlers);
+        runtime::work().spawn(serve(served));
+        if self.core.closed.load(Relaxed) {
+            progress.stop();
+        }
+        id
+    }
+
+    /// Stops a listener. A call that is under way is finished, no other one begins. Stopping one that is not there does
+    /// nothing.
+    pub fn off(&self, id: ListenerId) {
+        self.stop(|handler| handler.id == id);
+    }
+
+    /// Stops every listener of this task whose event matches the pattern.
+    pub fn off_all(&self, pattern: &str) {
+        self.stop(|handler| pattern_matches(pattern, &handler.event));
+    }
+
+    fn stop(&self, which: impl Fn(&Handler) -> bool) {
+        let stopped: Vec<Handler> = self.core.handlers().extract_if(.., |handler| which(handler)).collect();
+        stopped.iter().for_each(|handler| handler.progress.stop());
+    }
+
+    /// Waits for the next event of this name or pattern; listens from this call on, not from the first poll.
+    ///
+    /// Before it returns, handlers of this task that listened earlier have finished the message too.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidings_task::Task;
+    ///
+    /// let task = Task::builder().build();
+    /// let answer = task.wait_for::<u64>("answer").timeout(Duration::from_secs(1));
+    /// task.emit("answer", &42u64).wait()?;
+    /// assert_eq!(answer.wait()?.payload, 42);
+    /// # Ok::<(), tidings_router_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`], [`Error::Decode`], [`Error::Finished`] when the task has finished or failed meanwhile,
+    /// [`Error::InvalidEvent`], [`Error::Closed`].
+    pub fn wait_for<T: DeserializeOwned + 'static>(&self, event: &str) -> WaitFor<T> {
+        WaitFor::new(self.core.clone(), event)
+    }
+
+    /// Ends the task on every node, each after its current step.
+    pub fn finish(&self) {
+        self.core.finish();
+    }
+
+    /// Whether the task has finished, here or on another node.
+    pub fn is_finished(&self) -> bool {
+        self.core.is_finished()
+    }
+
+    /// The router under the task; a local one when none was given.
+    pub fn router(&self) -> Arc<dyn Router> {
+        self.core.router.clone()
+    }
+
+    /// The labels: the given ones, the router's, `node.N`, and `standalone` or `distributed`.
+    pub fn labels(&self) -> &[String] {
+        &self.core.labels
+    }
+
+    /// Whether any label matches any of the patterns.
+    pub fn match_labels(&self, patterns: impl IntoIterator<Item = impl AsRef<str>>) -> bool {
+        labels::matches(&self.core.labels, patterns)
+    }
+
+    /// Whether the task has this role; one without any roles has them all.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.core.roles.is_empty() || self.core.roles.iter().any(|known| known == role)
+    }
+}

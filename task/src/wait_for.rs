@@ -1,0 +1,91 @@
+use std::{future::IntoFuture, sync::Arc, time::Duration};
+
+use serde::de::DeserializeOwned;
+use tidings_router_core::{
+    BoxFuture, Error, Event, ListenOptions, Listener, Result, Timeout, handler, runtime,
+};
+
+use crate::{ListenerId, handle::Core};
+
+/// How long a handler that listened earlier may take for the awaited message before it is not waited for any more: it
+/// may itself be waiting for whoever waits here.
+const CATCH_UP: Duration = Duration::from_secs(1);
+
+/// An event that is being waited for; made by [`TaskHandle::wait_for`](crate::TaskHandle::wait_for).
+///
+/// # Cancel safety
+///
+/// Dropping it stops listening and leaves nothing behind; the message, if it has come, is gone.
+#[derive(Debug)]
+#[must_use = "a `WaitFor` does nothing unless awaited or `.wait()`ed for"]
+pub struct WaitFor<T> {
+    core: Arc<Core>,
+    event: String,
+    listener: Result<Listener>,
+    id: ListenerId,
+    timeout: Option<Duration>,
+    payload: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned + 'static> WaitFor<T> {
+    pub(crate) fn new(core: Arc<Core>, event: &str) -> Self {
+        let listener = core.router.listen(event, ListenOptions::once());
+        let id = core.next_id();
+        Self { core, event: event.to_owned(), listener, id, timeout: None, payload: std::marker::PhantomData }
+    }
+
+    /// Gives up after `limit` with [`Error::Timeout`]. Default: waits for ever.
+    pub fn timeout(self, limit: Duration) -> Self {
+        Self { timeout: Some(limit), ..self }
+    }
+
+    /// Blocks this thread until the event has come.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TaskHandle::wait_for`](crate::TaskHandle::wait_for).
+    pub fn wait(self) -> Result<Event<T>> {
+        runtime::block_on(self.into_event())
+    }
+
+    async fn into_event(self) -> Result<Event<T>> {
+        let Self { core, event, listener, id, timeout, .. } = self;
+        let mut listener = listener?;
+        let coming = async {
+            tokio::select! {
+                biased;
+                envelope = listener.next() => envelope.ok_or(Error::Closed),
+                // A message that came first is looked at first.
+                () = core.until_over() => Err(Error::Finished),
+            }
+        };
+        let coming = Box::pin(coming);
+        let envelope = match timeout {
+            None => coming.await?,
+            Some(after) => {
+                let what = format!("`{event}`");
+                Timeout::new(after, coming).await.unwrap_or_else(|| Err(Error::Timeout { what, after }))?
+            }
+        };
+        // A handler that waits must not wait for itself.
+        if !handler::is_inside() {
+            let earlier = core.hearing(envelope.event(), id);
+            let catching_up = async {
+                for progress in &earlier {
+                    progress.catch_up().await;
+                }
+            };
+            Timeout::new(CATCH_UP, Box::pin(catching_up)).await;
+        }
+        Ok(Event::new(envelope.event(), envelope.source(), envelope.decode()?))
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> IntoFuture for WaitFor<T> {
+    type Output = Result<Event<T>>;
+    type IntoFuture = BoxFuture<'static, Result<Event<T>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.into_event())
+    }
+}
