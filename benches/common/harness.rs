@@ -1,0 +1,28 @@
+//! What the benches share: two ends in two processes, rounds that alternate between everything that is
+//! compared, and rows of figures.
+
+mod arguments;
+mod bench;
+mod message;
+mod receiver;
+mod row;
+mod run;
+mod session;
+mod statistics;
+mod subject;
+mod table;
+pub(crate) mod tidings;
+mod watchdog;
+
+pub(crate) use bench::Bench;
+#[allow(
+    unused_imports,
+    reason = "what a peer is written against; the benches of Tidings alone have none"
+)]
+pub(crate) use message::{MARK_BYTES, Messages, mark_of};
+pub(crate) use run::main;
+#[allow(
+    unused_imports,
+    reason = "what a peer is written against; the benches of Tidings alone have none"
+)]
+pub(crate) use subject::{End, Listening, Result, Route, Subject, Wire};

@@ -1,0 +1,124 @@
+//! Tidings through its public API: `emit` on one side, `subscribe` on the other.
+
+use std::{sync::Arc, time::Duration};
+
+use tidings::{
+    BoxError, Bytes, RouterBuilder, Subscription,
+    prelude::{Ipc, Memory, Router, Tcp},
+};
+
+use super::{End, Listening, Messages, Result, Route, Subject, Wire, mark_of};
+
+/// How long the two ends may take to find each other.
+const MEET_WITHIN: Duration = Duration::from_secs(20);
+
+/// What the sender emits.
+const FORTH: &str = "forth";
+/// What a receiver answers.
+const BACK: &str = "back";
+
+/// Eight numbers that MessagePack needs 65 bytes for, as the typed row sends them.
+type Numbers = [u64; 8];
+
+/// Tidings with raw payloads, and for 64 bytes also with a typed one.
+pub(crate) fn subjects() -> Vec<Arc<dyn Subject>> {
+    let subject = |typed| Arc::new(Tidings { typed, network: Memory::network() }) as Arc<dyn Subject>;
+    vec![subject(false), subject(true)]
+}
+
+struct Tidings {
+    typed: bool,
+    network: Memory,
+}
+
+impl Tidings {
+    fn builder(&self, wire: Wire) -> RouterBuilder {
+        let builder = Router::builder();
+        match wire {
+            Wire::Memory => builder.transport(self.network.clone()),
+            Wire::Ipc => builder.transport(Ipc::new()),
+            Wire::Tcp => builder.transport(Tcp::bind("127.0.0.1:0")),
+        }
+    }
+
+    fn end(&self, builder: RouterBuilder, route: &Route, names: [&'static str; 2]) -> Result<Node> {
+        let router = builder.open().wait()?;
+        let inbox = match self.typed {
+            false => Inbox::Raw(router.subscribe(names[1])?, Messages::new(route.size)),
+            true => Inbox::Typed(router.subscribe(names[1])?),
+        };
+        Ok(Node { router, event: names[0], others: route.receivers, inbox })
+    }
+}
+
+impl Subject for Tidings {
+    fn name(&self) -> &'static str {
+        if self.typed { "tidings-typed" } else { "tidings" }
+    }
+
+    fn carries(&self, route: &Route) -> bool {
+        !self.typed || route.size == size_of::<Numbers>()
+    }
+
+    fn listen(&self, route: &Route) -> Result<Listening> {
+        let node = self.end(self.builder(route.wire).node_id(0), route, [FORTH, BACK])?;
+        let address = node.router.addresses().first().ok_or("the router listens nowhere")?.to_string();
+        Ok((Box::new(node), vec![address; route.receivers]))
+    }
+
+    fn connect(&self, route: &Route, address: &str, index: usize) -> Result<Box<dyn End>> {
+        let id = u32::try_from(index + 1)?;
+        let builder = self.builder(route.wire).node_id(id).attach_to([address]);
+        let sender_alone = Route { receivers: 1, ..*route };
+        Ok(Box::new(self.end(builder, &sender_alone, [BACK, FORTH])?))
+    }
+}
+
+/// One end: a router that emits one event and listens for the other.
+struct Node {
+    router: Arc<Router>,
+    event: &'static str,
+    others: usize,
+    inbox: Inbox,
+}
+
+enum Inbox {
+    Raw(Subscription<Bytes>, Messages),
+    Typed(Subscription<Numbers>),
+}
+
+impl End for Node {
+    fn meet(&mut self) -> Result {
+        Ok(self.router.wait_for_listeners(self.event, self.others).timeout(MEET_WITHIN).wait()?)
+    }
+
+    fn send(&mut self, mark: u64) -> Result {
+        match &self.inbox {
+            Inbox::Raw(_, messages) => self.router.emit(self.event, messages.get(mark)).wait()?,
+            Inbox::Typed(_) => {
+                let mut numbers: Numbers = [u64::MAX; 8];
+                numbers[0] = mark;
+                self.router.emit(self.event, &numbers).wait()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<u64> {
+        let ended = || BoxError::from("the subscription has ended");
+        match &mut self.inbox {
+            Inbox::Raw(events, _) => {
+                let event = events.try_next().or_else(|| events.next_wait()).ok_or_else(ended)?;
+                mark_of(&event.payload)
+            }
+            Inbox::Typed(events) => {
+                let event = events.try_next().or_else(|| events.next_wait()).ok_or_else(ended)?;
+                Ok(event.payload[0])
+            }
+        }
+    }
+
+    fn close(self: Box<Self>) {
+        self.router.shutdown(Duration::from_secs(1)).wait();
+    }
+}

@@ -1,0 +1,4 @@
+//! What the macros' output calls. No part of the API.
+
+#[cfg(feature = "task")]
+pub use tidings_task::program::run_main;

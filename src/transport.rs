@@ -1,0 +1,86 @@
+//! The ways to reach other nodes, and which of them this build has.
+//!
+//! A transport whose cargo feature is off does not exist as a type. This is the only file that asks which are on.
+
+use std::sync::Arc;
+
+use tidings_router_core::{Address, Error, Result, Transport};
+
+pub use compiled_in::*;
+
+/// The transports that this build has, for the prelude.
+pub(crate) mod compiled_in {
+    pub use tidings_router_core::Memory;
+    #[cfg(feature = "ipc")]
+    pub use tidings_transport_ipc::Ipc;
+    #[cfg(feature = "tcp")]
+    pub use tidings_transport_tcp::Tcp;
+}
+
+/// The transport that listens on `address`, for launchers that are told where to listen as text.
+///
+/// ```
+/// let transport = tidings::transport::listening_on(&"ipc:///tmp/x.sock".parse()?)?;
+/// assert_eq!(transport.scheme(), "ipc");
+/// # Ok::<(), tidings::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// [`Error::TransportDisabled`] when the scheme is not compiled in, naming its feature; [`Error::InvalidAddress`] for
+/// a `memory` address, which means something only within the process that made the network.
+pub fn listening_on(address: &Address) -> Result<Arc<dyn Transport>> {
+    match address.scheme() {
+        #[cfg(feature = "ipc")]
+        "ipc" => Ok(Arc::new(Ipc::bind(address.target()))),
+        #[cfg(feature = "tcp")]
+        "tcp" => Ok(Arc::new(Tcp::bind(address.target()))),
+        "memory" => Err(Error::InvalidAddress {
+            input: address.to_string(),
+            reason: "a memory network is handed over as `Memory::network()`, not as an address".to_owned(),
+        }),
+        _ => Err(Error::TransportDisabled { address: address.to_string(), feature: address.feature() }),
+    }
+}
+
+/// What connects the processes of one machine unless the user says otherwise: [`Ipc`], if it is compiled in.
+#[cfg(feature = "parallel")]
+pub(crate) fn on_one_machine() -> Option<Arc<dyn Transport>> {
+    #[cfg(feature = "ipc")]
+    return Some(Arc::new(Ipc::new()));
+    #[cfg(not(feature = "ipc"))]
+    return None;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Address {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_address_of_a_scheme_that_is_not_compiled_in_names_its_feature() {
+        let error = listening_on(&address("redis://127.0.0.1:6379")).unwrap_err();
+        assert!(matches!(error, Error::TransportDisabled { feature: "redis", .. }), "{error}");
+    }
+
+    #[test]
+    fn every_scheme_that_is_compiled_in_is_found_by_its_address() {
+        for text in ["ipc:///tmp/x.sock", "tcp://127.0.0.1:0"] {
+            let address = address(text);
+            match listening_on(&address) {
+                Ok(transport) => assert_eq!(transport.scheme(), address.scheme()),
+                Err(Error::TransportDisabled { feature, .. }) => assert_eq!(feature, address.scheme()),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_memory_address_is_no_place_to_listen_on() {
+        let error = listening_on(&address("memory://1")).unwrap_err();
+        assert!(matches!(error, Error::InvalidAddress { .. }), "{error}");
+    }
+}

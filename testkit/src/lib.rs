@@ -1,0 +1,33 @@
+//! What the tests of Tidings stand on.
+//!
+//! * [`conformance!`] stamps out every [case](cases) as a `#[test]` for a transport, once for each topology. A
+//!   transport is done when all of them pass.
+//! * [`Fixture`] is what a case is given: transports of one fresh network. [`Cluster`] opens nodes on it.
+//! * [`Checker`] counts lost, duplicated and reordered messages, for all tests under load.
+//! * [`Proxy`] stands between two nodes and cuts, stalls or refuses their link; [`Raw`] is a client that says what no
+//!   node says.
+//! * [`PrivateDir`], [`deadline`], [`eventually`], [`run`]: a place, a bound and a runtime for each test.
+
+pub mod cases;
+#[doc(no_inline)]
+pub use tokio;
+
+mod checker;
+mod cluster;
+mod conformance;
+mod deadline;
+mod fixture;
+mod private_dir;
+mod process;
+mod proxy;
+mod raw;
+
+pub use checker::{Checker, Numbered, Tally};
+pub use cluster::{Cluster, Router, entrances, node};
+pub use conformance::{run, run_case};
+pub use deadline::{DEADLINE, deadline, eventually, next};
+pub use fixture::{Fixture, Setup};
+pub use private_dir::PrivateDir;
+pub use process::{address_space, open_files};
+pub use proxy::{Direction, Proxy};
+pub use raw::{Raw, frame, hello};

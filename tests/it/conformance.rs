@@ -1,0 +1,14 @@
+//! The suite, for every link transport and topology.
+
+use tidings::transport::Memory;
+
+use crate::setups;
+
+tidings_testkit::conformance!(memory, {
+    let network = Memory::network();
+    move |_directory, _number| network.clone()
+});
+
+tidings_testkit::conformance!(ipc, setups::at_path);
+
+tidings_testkit::conformance!(tcp, setups::at_loopback);

@@ -1,0 +1,9 @@
+//! The integration tests of the facade, in one binary.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod acceptance;
+mod conformance;
+mod faults;
+mod fuzz_corpora;
+mod hostile_input;
+mod setups;

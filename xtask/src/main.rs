@@ -1,0 +1,40 @@
+//! The project's own commands, as `cargo xtask <command>`.
+
+mod check_deps;
+mod ci;
+mod command;
+mod examples;
+mod foreign_types;
+mod metadata;
+mod test;
+
+use std::process::ExitCode;
+
+/// What a command returns; the message says what to do about it.
+type Result<T = ()> = std::result::Result<T, String>;
+
+const USAGE: &str = "\
+cargo xtask test [ARGS]   install what the tests need, then test everything (ARGS go to `cargo test`)
+cargo xtask check-deps    check who depends on whom, the features, and the public signatures
+cargo xtask examples      run every example and check what it prints
+cargo xtask ci            what CI does after the tests: format, clippy, docs, check-deps, examples";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    let result = match command.as_str() {
+        "test" => test::run(&rest),
+        "check-deps" => check_deps::run(),
+        "examples" => examples::run(),
+        "ci" => ci::run(),
+        _ => Err(USAGE.to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,50 @@
+use std::process::Command;
+
+use crate::{
+    Result,
+    command::{self, cargo, find_program, output},
+};
+
+/// What the network tests call, with the package that brings it.
+const TOOLS: [(&str, &str); 2] = [("ip", "iproute2"), ("nft", "nftables")];
+
+/// Installs what the tests need, then runs all of them, doc tests included.
+pub(crate) fn run(arguments: &[String]) -> Result {
+    let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+    if let Err(reason) = install_tools() {
+        if in_ci {
+            return Err(reason);
+        }
+        eprintln!("network tests are skipped: {reason}");
+    }
+    let mut tests = cargo(["test", "--workspace", "--all-features"]);
+    tests.args(arguments);
+    if in_ci {
+        // A machine that cannot run the network tests fails them instead of skipping them.
+        tests.env("TIDINGS_TEST_REQUIRE", "netns");
+    }
+    command::run(&mut tests)
+}
+
+fn install_tools() -> Result {
+    let missing: Vec<_> = TOOLS.iter().filter(|(program, _)| find_program(program).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let programs = missing.iter().map(|(program, _)| *program).collect::<Vec<_>>().join(" and ");
+    let packages = missing.iter().map(|(_, package)| *package).collect::<Vec<_>>();
+    let advice = format!("{programs} not found, install {}", packages.join(" and "));
+    if find_program("apt-get").is_none() || output(Command::new("id").arg("-u"))?.trim() != "0" {
+        return Err(advice);
+    }
+    let apt = || {
+        let mut apt = Command::new("apt-get");
+        apt.env("DEBIAN_FRONTEND", "noninteractive");
+        apt
+    };
+    let install = || command::run(apt().args(["install", "-y", "--no-install-recommends"]).args(&packages));
+    // The lists of packages may be old or not there at all.
+    install()
+        .or_else(|_| command::run(apt().arg("update")).and_then(|()| install()))
+        .map_err(|error| format!("{advice}: {error}"))
+}
