@@ -30,9 +30,7 @@ async fn node(router: Arc<Router>) -> Result<()> {
 
 fn collect(task: &mut Task<Training>) {
     task.step(|ctx: &mut Context<Training>| ctx.batch = vec![ctx.total_step as f32; 64]);
-    task.step_async(|ctx| {
-        Box::pin(async move { ctx.task().emit("batch", &ctx.batch).only_remote().await })
-    });
+    task.step_async(|ctx| Box::pin(async move { ctx.task().emit("batch", &ctx.batch).only_remote().await }));
 }
 
 fn learn(task: &mut Task<Training>) -> Result<()> {

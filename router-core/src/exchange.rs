@@ -315,6 +315,7 @@ impl Exchange {
 
     /// Ends every stream.
     pub(crate) fn end(&self) {
+        self.members.store(Arc::default());
         self.watchers.end();
         self.routes.listeners().iter().for_each(|listener| listener.end());
     }

@@ -12,12 +12,19 @@ use std::{
 use crate::{
     Acceptor, Address, BoxFuture, Changes, DropReason, EmitOptions, Error, Incarnation, ListenContext,
     ListenOptions, Listener, NodeId, Payload, Peer, Publish, Report, Result, Revision, Router, RouterBuilder,
-    Stats, Timeout, Topology, Wire, builder::wire_for, exchange::Exchange, node::carry::Carriers,
-    protocol::Config, runtime,
+    Stats, Timeout, Topology, Wire,
+    builder::wire_for,
+    exchange::Exchange,
+    node::carry::Carriers,
+    protocol::{Config, Machine},
+    runtime,
 };
 
 /// How long a router that is dropped without a shutdown goes on sending what was queued.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// How much of a shutdown's time is kept for asking those who have not answered how far they have come.
+const SOUNDING: Duration = Duration::from_millis(100);
 
 /// A node of a cluster.
 pub(crate) struct Node {
@@ -119,6 +126,14 @@ impl Node {
         drop(acceptors);
     }
 
+    /// Waits until the machine says so, or for so long.
+    async fn until(&self, limit: Duration, reached: impl Fn(&Machine) -> bool) {
+        let mut revision = self.exchange.watchers.revision();
+        let waiting =
+            async { while !self.exchange.ask(|machine| reached(machine)) && revision.changed().await {} };
+        Timeout::new(limit, Box::pin(waiting)).await;
+    }
+
     async fn close_by(&self, deadline: Duration) -> Report {
         let started = Instant::now();
         if !self.exchange.stop_taking() {
@@ -127,16 +142,15 @@ impl Node {
         let sessions: Vec<_> = self.exchange.ask(|machine| machine.sessions().cloned().collect());
         let pending: Vec<u64> = sessions.iter().map(|session| session.outbox.unconfirmed()).collect();
         self.stop_listening();
-        let mut revision = self.exchange.watchers.revision();
         self.exchange.tell(started, |machine| machine.goodbye());
-        let answered = async {
-            while !self.exchange.ask(|machine| machine.without_farewell()).is_empty() {
-                if !revision.changed().await {
-                    return;
-                }
-            }
-        };
-        Timeout::new(deadline, Box::pin(answered)).await;
+        let sounding = SOUNDING.min(deadline / 4);
+        self.until(deadline - sounding, |machine| machine.without_farewell().is_empty()).await;
+        if !self.exchange.ask(|machine| machine.without_farewell().is_empty()) {
+            // Those who live tell how far they have come, so that the report is exact.
+            sessions.iter().for_each(|session| session.outbox.freeze());
+            self.exchange.tell(Instant::now(), |machine| machine.sound_out());
+            self.until(deadline.saturating_sub(started.elapsed()), |machine| !machine.is_sounding()).await;
+        }
         let unreachable = self.exchange.ask(|machine| machine.without_farewell());
         let mut report = Report { unreachable, ..Report::default() };
         for (session, pending) in sessions.iter().zip(pending) {

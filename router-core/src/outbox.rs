@@ -58,6 +58,8 @@ struct State {
     control: Vec<u8>,
     /// The link that may take from the queue.
     link: Option<LinkId>,
+    /// We have said how far we are.
+    greeted: bool,
     /// The peer has said how far it is, so messages may flow.
     open: bool,
     /// Bytes of messages written, and taken by the peer's listeners, in the peer's count.
@@ -71,6 +73,8 @@ struct State {
     stuck: Option<(Instant, u64)>,
     /// The peer is gone for good, or evicted: nothing is queued any more.
     closed: bool,
+    /// No more messages are handed to links.
+    frozen: bool,
 }
 
 /// What there is to write.
@@ -229,6 +233,7 @@ impl Outbox {
         let mut state = self.lock();
         state.link = Some(link);
         state.open = false;
+        state.greeted = false;
         state.closed = false;
         state.window = window;
         state.control.clear();
@@ -299,6 +304,11 @@ impl Outbox {
         self.unlock(state, true);
     }
 
+    /// Hands no more messages to links; control frames still go.
+    pub(crate) fn freeze(&self) {
+        self.lock().frozen = true;
+    }
+
     /// Why messages for a peer that left so are dropped.
     pub(crate) fn drop_reason(reason: LeaveReason) -> DropReason {
         if reason == LeaveReason::Lagging { DropReason::Evicted } else { DropReason::Disconnected }
@@ -337,20 +347,21 @@ impl Outbox {
         slices: &mut Vec<Bytes>,
         cx: Option<&Context<'_>>,
     ) -> Gather {
-        if let Some(cx) = cx {
-            // Before looking, so that what comes after the look wakes it.
-            *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
-        }
         let mut state = self.lock();
         if state.link != Some(link) {
             return Gather::Stop;
         }
-        if !state.control.is_empty() {
-            slices.push(std::mem::take(&mut state.control).into());
+        if let Some(cx) = cx {
+            // Before looking, so that what comes after the look wakes it.
+            *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
         }
         let mut batch = 0;
         let mut data = Vec::new();
-        while state.open && batch < BATCH && state.written.saturating_sub(state.consumed) < state.window {
+        while state.open
+            && !state.frozen
+            && batch < BATCH
+            && state.written.saturating_sub(state.consumed) < state.window
+        {
             let Some(bytes) = state.queue.take(&mut data) else { break };
             state.written += bytes;
             batch += bytes.max(1);
@@ -359,8 +370,9 @@ impl Outbox {
         if state.lagging && state.queue.is_drained() {
             state.lagging = false;
         }
-        let due = self.ack_due.swap(false, Relaxed);
-        if due || batch > 0 {
+        // The first frame on a link is the resume, which stands among the control frames.
+        let due = state.greeted && self.ack_due.swap(false, Relaxed);
+        if due || (state.greeted && batch > 0) {
             let received = received();
             if due || received.consumed != self.confirmed.load(Relaxed) {
                 self.confirmed.store(received.consumed, Relaxed);
@@ -368,6 +380,10 @@ impl Outbox {
                 Control::Ack(received).encode(&mut frame);
                 slices.push(frame.into());
             }
+        }
+        if !state.control.is_empty() {
+            slices.push(std::mem::take(&mut state.control).into());
+            state.greeted = true;
         }
         slices.append(&mut data);
         let gathered = if slices.is_empty() { Gather::Idle } else { Gather::Ready };

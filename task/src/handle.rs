@@ -91,6 +91,11 @@ impl Core {
         earlier.map(|handler| handler.progress.clone()).collect()
     }
 
+    /// All handlers.
+    pub(crate) fn progress(&self) -> Vec<Arc<Progress>> {
+        self.handlers().iter().map(|handler| handler.progress.clone()).collect()
+    }
+
     pub(crate) fn next_id(&self) -> ListenerId {
         ListenerId(self.next_id.fetch_add(1, Relaxed))
     }

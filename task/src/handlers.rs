@@ -8,11 +8,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use serde::de::DeserializeOwned;
 use tidings_router_core::{
-    BoxError, DropReason, Envelope, Error, Event, Listener, ListenerHandle, handler, pattern_matches, runtime,
+    BoxError, DropReason, Envelope, Error, Event, Listener, ListenerHandle, Timeout, handler,
+    pattern_matches, runtime,
 };
 use tokio::sync::Notify;
 
@@ -73,6 +75,23 @@ impl Handler {
     /// Whether a message of this name goes to it.
     pub(crate) fn hears(&self, event: &str) -> bool {
         pattern_matches(&self.event, event)
+    }
+}
+
+/// How long handlers may take for what they have been handed before they are not waited for any more: they may
+/// themselves be waiting for whoever waits here.
+const CATCH_UP: Duration = Duration::from_secs(1);
+
+/// Waits until these handlers are done with everything that they have been handed so far.
+pub(crate) async fn catch_up(handlers: Vec<Arc<Progress>>) {
+    // A handler that waits must not wait for itself.
+    if !handler::is_inside() {
+        let catching_up = async {
+            for progress in &handlers {
+                progress.catch_up().await;
+            }
+        };
+        Timeout::new(CATCH_UP, Box::pin(catching_up)).await;
     }
 }
 

@@ -2,7 +2,7 @@ use std::future::IntoFuture;
 
 use tidings_router_core::{BoxFuture, Error, Result, runtime};
 
-use crate::{State, Task};
+use crate::{State, Task, handle::Core, handlers::catch_up};
 
 /// Steps about to be run; made by [`Task::run`].
 #[derive(Debug)]
@@ -28,6 +28,13 @@ impl<'a, S: State> Run<'a, S> {
 
     async fn run(self) -> Result<()> {
         let core = self.task.handle().core;
+        self.steps(&core).await?;
+        // What the steps have emitted is handled before the run is over, and an error that comes last still counts.
+        catch_up(core.progress()).await;
+        core.take_error().map_or(Ok(()), Err)
+    }
+
+    async fn steps(self, core: &Core) -> Result<()> {
         for _ in 0..self.steps {
             if let Some(error) = core.take_error() {
                 return Err(error);
@@ -61,9 +68,9 @@ impl<'a, S: State> Run<'a, S> {
             }
             self.task.context.renew();
         }
-        // Done with its steps, the task has finished everywhere; an error that came last still counts.
+        // Done with its steps, the task has finished everywhere.
         core.finish();
-        core.take_error().map_or(Ok(()), Err)
+        Ok(())
     }
 }
 
@@ -76,5 +83,45 @@ where
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    };
+
+    use tidings_router_core::{Error, Event};
+
+    use crate::{Context, Task};
+
+    fn greeting(task: &mut Task) {
+        task.step_async(|ctx: &mut Context<()>| {
+            Box::pin(async { ctx.task().emit("greeting", &ctx.total_step).await })
+        });
+    }
+
+    #[test]
+    fn what_the_steps_emit_is_handled_before_the_run_is_over() {
+        let heard = Arc::new(AtomicU64::new(0));
+        let mut task = Task::builder().build();
+        let count = heard.clone();
+        task.on("greeting", move |_: Event<u64>| {
+            count.fetch_add(1, Relaxed);
+        });
+        greeting(&mut task);
+        task.run(10).wait().unwrap();
+        assert_eq!(heard.load(Relaxed), 10);
+    }
+
+    #[test]
+    fn a_handler_that_fails_at_the_last_message_fails_the_run() {
+        let mut task = Task::builder().build();
+        task.on("greeting", |event: Event<u64>| if event.payload == 9 { Err("no") } else { Ok(()) });
+        greeting(&mut task);
+        let error = task.run(10).wait().unwrap_err();
+        assert!(matches!(error, Error::Failed { .. }), "{error}");
     }
 }

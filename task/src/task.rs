@@ -111,6 +111,8 @@ impl<S: State> Task<S> {
     /// current step is finished first; a [`wait_for`](TaskHandle::wait_for) in it that is still waiting gets
     /// [`Error::Finished`](tidings_router_core::Error::Finished), and if the step returns that, it was the last.
     ///
+    /// Handlers then finish what they have been handed, for at most a second.
+    ///
     /// # Errors
     ///
     /// The first error of a step or a listener.

@@ -1,15 +1,9 @@
 use std::{future::IntoFuture, sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
-use tidings_router_core::{
-    BoxFuture, Error, Event, ListenOptions, Listener, Result, Timeout, handler, runtime,
-};
+use tidings_router_core::{BoxFuture, Error, Event, ListenOptions, Listener, Result, Timeout, runtime};
 
-use crate::{ListenerId, handle::Core};
-
-/// How long a handler that listened earlier may take for the awaited message before it is not waited for any more: it
-/// may itself be waiting for whoever waits here.
-const CATCH_UP: Duration = Duration::from_secs(1);
+use crate::{ListenerId, handle::Core, handlers::catch_up};
 
 /// An event that is being waited for; made by [`TaskHandle::wait_for`](crate::TaskHandle::wait_for).
 ///
@@ -67,16 +61,7 @@ impl<T: DeserializeOwned + 'static> WaitFor<T> {
                 Timeout::new(after, coming).await.unwrap_or_else(|| Err(Error::Timeout { what, after }))?
             }
         };
-        // A handler that waits must not wait for itself.
-        if !handler::is_inside() {
-            let earlier = core.hearing(envelope.event(), id);
-            let catching_up = async {
-                for progress in &earlier {
-                    progress.catch_up().await;
-                }
-            };
-            Timeout::new(CATCH_UP, Box::pin(catching_up)).await;
-        }
+        catch_up(core.hearing(envelope.event(), id)).await;
         Ok(Event::new(envelope.event(), envelope.source(), envelope.decode()?))
     }
 }

@@ -11,6 +11,7 @@ pub type Router = dyn tidings_router_core::Router;
 pub fn node(fixture: &dyn Fixture, id: u32) -> RouterBuilder {
     <Router>::builder()
         .node_id(id)
+        .cluster(fixture.cluster())
         .topology(fixture.topology())
         .shared_transport(fixture.transport())
         .connect_timeout(DEADLINE)

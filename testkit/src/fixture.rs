@@ -21,6 +21,10 @@ pub trait Fixture: fmt::Debug + Send + Sync {
     /// The topology that every node of the case has.
     fn topology(&self) -> Topology;
 
+    /// The name of the case's cluster, which no other case has: an address may be given to another test's node as soon
+    /// as its node is gone.
+    fn cluster(&self) -> &str;
+
     /// A private directory, which is gone after the case.
     fn directory(&self) -> &Path;
 }
@@ -28,6 +32,7 @@ pub trait Fixture: fmt::Debug + Send + Sync {
 /// A [`Fixture`] made of a function that makes transports.
 pub struct Setup {
     topology: Topology,
+    cluster: String,
     made: AtomicUsize,
     make: Box<dyn Fn(&Path, usize) -> Arc<dyn Transport> + Send + Sync>,
     directory: PrivateDir,
@@ -41,7 +46,9 @@ impl Setup {
         make: impl Fn(&Path, usize) -> T + Send + Sync + 'static,
     ) -> Self {
         let make = move |directory: &Path, number| Arc::new(make(directory, number)) as Arc<dyn Transport>;
-        Self { topology, made: AtomicUsize::new(0), make: Box::new(make), directory: PrivateDir::new() }
+        let cluster = format!("test-{:016x}", fastrand::u64(..));
+        let (made, directory) = (AtomicUsize::new(0), PrivateDir::new());
+        Self { topology, cluster, made, make: Box::new(make), directory }
     }
 }
 
@@ -52,6 +59,10 @@ impl Fixture for Setup {
 
     fn topology(&self) -> Topology {
         self.topology
+    }
+
+    fn cluster(&self) -> &str {
+        &self.cluster
     }
 
     fn directory(&self) -> &Path {

@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 #[path = "../../fuzz/src/targets.rs"]
+#[allow(unreachable_pub, reason = "the fuzzer's crate exports them")]
 mod targets;
 
 /// Runs every file of a corpus through its target, and says which one failed.

@@ -7,7 +7,7 @@ use std::{
 
 use tidings::{Change, Error, LeaveReason, Limits, NodeId, Router, RouterBuilder, Secret, Topology};
 use tidings_testkit::{
-    DEADLINE, Raw, Setup, address_space, deadline, eventually, frame, hello, next, node, tokio,
+    DEADLINE, Fixture, Raw, Setup, address_space, deadline, eventually, frame, hello, next, node, tokio,
 };
 
 use crate::setups::over_sockets;
@@ -81,9 +81,9 @@ async fn a_header_that_says_4_gib_is_refused_before_anything_is_allocated(setup:
 
 async fn what_is_no_handshake_is_refused(setup: &Setup) {
     let target = target(setup).await;
-    let mut wrong_magic = frame(&hello(5, "tidings", Topology::Mesh));
+    let mut wrong_magic = frame(&hello(5, setup.cluster(), Topology::Mesh));
     wrong_magic[5] ^= 0xff;
-    let mut cut_short = frame(&hello(5, "tidings", Topology::Mesh));
+    let mut cut_short = frame(&hello(5, setup.cluster(), Topology::Mesh));
     cut_short.truncate(40);
     cut_short[..4].copy_from_slice(&36u32.to_le_bytes());
     let noise: Vec<u8> =
@@ -110,7 +110,7 @@ async fn what_is_no_handshake_is_refused(setup: &Setup) {
 
 async fn another_version_is_told_so(setup: &Setup) {
     let target = target(setup).await;
-    let mut future = frame(&hello(5, "tidings", Topology::Mesh));
+    let mut future = frame(&hello(5, setup.cluster(), Topology::Mesh));
     // Length, kind, magic, version.
     future[13..15].copy_from_slice(&999u16.to_le_bytes());
     let mut raw = connect(&target).await;
@@ -124,7 +124,7 @@ async fn another_version_is_told_so(setup: &Setup) {
 async fn one_byte_at_a_time_runs_into_the_handshake_timeout(setup: &Setup) {
     let target = target(setup).await;
     let start = Instant::now();
-    let hello = frame(&hello(5, "tidings", Topology::Mesh));
+    let hello = frame(&hello(5, setup.cluster(), Topology::Mesh));
     let written = connect(&target).await.trickle(&hello, Duration::from_millis(40)).await;
     assert!(written < hello.len(), "all {written} bytes were taken");
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
@@ -136,7 +136,7 @@ async fn silence_runs_into_the_handshake_timeout(setup: &Setup) {
     let took = kept(&target, &[]).await;
     assert!((Duration::from_millis(250)..Duration::from_secs(1)).contains(&took), "{took:?}");
     // The same in the middle of a handshake, after an answer.
-    let took = kept(&target, &frame(&hello(5, "tidings", Topology::Mesh))).await;
+    let took = kept(&target, &frame(&hello(5, setup.cluster(), Topology::Mesh))).await;
     assert!(took < Duration::from_secs(1), "{took:?}");
     goes_on(setup, &target).await;
 }
@@ -160,11 +160,11 @@ async fn more_half_open_connections_than_handshakes_do_not_lock_nodes_out(setup:
 async fn a_stranger_without_the_secret_is_turned_away(setup: &Setup) {
     let builder = hurried(node(setup, 0)).secret(Secret::from_bytes([3; 32]));
     let target = deadline("node", builder.open()).await.unwrap();
-    let admitted = Raw::admitted(&target.addresses()[0], 5, "tidings", Topology::Mesh).await;
+    let admitted = Raw::admitted(&target.addresses()[0], 5, setup.cluster(), Topology::Mesh).await;
     assert!(admitted.is_err());
     // Neither does somebody get in who claims to hold one and guesses.
     let mut guessing = connect(&target).await;
-    let mut claim = frame(&hello(5, "tidings", Topology::Mesh));
+    let mut claim = frame(&hello(5, setup.cluster(), Topology::Mesh));
     claim[15] = 1;
     guessing.send(&claim).await.unwrap();
     deadline("challenge", guessing.receive()).await.unwrap();
@@ -190,12 +190,12 @@ async fn a_peer_that_breaks_the_protocol_is_cut_off(setup: &Setup) {
             "a list of members without members",
             [&5u32.to_le_bytes()[..], &[0x22], &u32::MAX.to_le_bytes()].concat(),
         ),
-        ("a handshake again", frame(&hello(5, "tidings", Topology::Mesh))),
+        ("a handshake again", frame(&hello(5, setup.cluster(), Topology::Mesh))),
     ];
     for (id, (what, bytes)) in (10u32..).zip(broken) {
         let mut changes = target.changes();
         let address = &target.addresses()[0];
-        let mut raw = Raw::admitted(address, id, "tidings", Topology::Mesh).await.unwrap();
+        let mut raw = Raw::admitted(address, id, setup.cluster(), Topology::Mesh).await.unwrap();
         raw.send(&resume).await.unwrap();
         raw.send(&bytes).await.unwrap();
         raw.until_closed().await;
@@ -218,7 +218,7 @@ async fn a_peer_that_claims_a_huge_message_is_cut_off(setup: &Setup) {
     let before = address_space();
     for id in 10..20 {
         let address = &target.addresses()[0];
-        let mut raw = Raw::admitted(address, id, "tidings", Topology::Mesh).await.unwrap();
+        let mut raw = Raw::admitted(address, id, setup.cluster(), Topology::Mesh).await.unwrap();
         raw.send(&[&25u32.to_le_bytes()[..], &[0x20], &[0; 24]].concat()).await.unwrap();
         raw.send(&[&u32::MAX.to_le_bytes()[..], &[0x10]].concat()).await.unwrap();
         raw.until_closed().await;
@@ -233,7 +233,7 @@ async fn a_peer_that_claims_a_huge_message_is_cut_off(setup: &Setup) {
 async fn a_handshake_in_small_pieces_is_let_in(setup: &Setup) {
     let target = deadline("node", node(setup, 0).open()).await.unwrap();
     let mut raw = connect(&target).await;
-    for piece in frame(&hello(5, "tidings", Topology::Mesh)).chunks(3) {
+    for piece in frame(&hello(5, setup.cluster(), Topology::Mesh)).chunks(3) {
         raw.send(piece).await.unwrap();
         tokio::task::yield_now().await;
     }
@@ -247,7 +247,7 @@ async fn a_handshake_in_small_pieces_is_let_in(setup: &Setup) {
 
 /// A node that attaches to something else than a node is told what it is not.
 async fn somebody_who_is_no_node_is_named(setup: &Setup) {
-    let address = match setup_scheme(setup) {
+    let address = match setup.transport().scheme() {
         "tcp" => {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = format!("tcp://{}", listener.local_addr().unwrap());
@@ -259,7 +259,7 @@ async fn somebody_who_is_no_node_is_named(setup: &Setup) {
             address
         }
         _ => {
-            let path = tidings_testkit::Fixture::directory(setup).join("web.sock");
+            let path = setup.directory().join("web.sock");
             let listener = tokio::net::UnixListener::bind(&path).unwrap();
             tokio::spawn(async move {
                 while let Ok((link, _)) = listener.accept().await {
@@ -271,10 +271,6 @@ async fn somebody_who_is_no_node_is_named(setup: &Setup) {
     };
     let opened = deadline("answer", node(setup, 1).attach_to([address]).open()).await;
     assert!(matches!(opened, Err(Error::NotTidings { .. })), "{opened:?}");
-}
-
-fn setup_scheme(setup: &Setup) -> &'static str {
-    tidings_testkit::Fixture::transport(setup).scheme()
 }
 
 /// What a web server says to a node.

@@ -6,4 +6,5 @@ mod conformance;
 mod faults;
 mod fuzz_corpora;
 mod hostile_input;
+mod pinned_api;
 mod setups;

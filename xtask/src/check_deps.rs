@@ -26,7 +26,10 @@ const DIRECTIONS: [(&str, &[&str]); 9] = [
     ("xtask", &[]),
 ];
 
-/// Checks who depends on whom, the facade's features, and the public signatures; lists everything that is wrong.
+/// The list of the conformance suite's cases.
+const SUITE: &str = "testkit/src/conformance.rs";
+
+/// Checks who depends on whom, the facade's features, the README's tables, and the public signatures; lists everything that is wrong.
 pub(crate) fn run() -> Result {
     let packages = metadata::packages()?;
     let mut faults = Vec::new();
@@ -38,6 +41,8 @@ pub(crate) fn run() -> Result {
     let readme =
         fs::read_to_string(root().join("README.md")).map_err(|error| format!("README.md: {error}"))?;
     faults.extend(features(facade, &readme));
+    let suite = fs::read_to_string(root().join(SUITE)).map_err(|error| format!("{SUITE}: {error}"))?;
+    faults.extend(promises(&readme, &suite));
     match faults.is_empty() {
         true => {
             println!("check-deps: {} packages, no fault", packages.len());
@@ -82,6 +87,21 @@ fn features(facade: &Package, readme: &str) -> Vec<String> {
     faults
 }
 
+/// Each promise in the README names a case that the conformance suite has.
+fn promises(readme: &str, suite: &str) -> Vec<String> {
+    let cases: BTreeSet<&str> = suite.lines().filter_map(|line| line.trim().strip_suffix(',')).collect();
+    let shown_by = |promise: usize| {
+        let row = readme.lines().find(|line| line.starts_with(&format!("| {promise} | **")))?;
+        row.split('|').nth(3).map(|cell| cell.trim().trim_matches('`'))
+    };
+    let check = |promise| match shown_by(promise) {
+        None => Some(format!("the README's table of promises has no row {promise}")),
+        Some(case) if cases.contains(case) => None,
+        Some(case) => Some(format!("promise {promise} is shown by `{case}`, which {SUITE} does not list")),
+    };
+    (1..=12).filter_map(check).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,5 +143,14 @@ mod tests {
         facade.features.insert("tcp".into(), BTreeSet::new());
         let readme = "| `full` | everything |\n| `ipc` | one machine |\n";
         assert_eq!(features(&facade, readme).len(), 2);
+    }
+
+    #[test]
+    fn a_promise_that_no_case_shows_is_a_fault() {
+        let row = |promise| format!("| {promise} | **Order.** | `it_is_kept` | yes |\n");
+        let readme: String = (1..=12).map(row).collect();
+        assert_eq!(promises(&readme, "  it_is_kept,\n"), Vec::<String>::new());
+        assert_eq!(promises(&readme, "  another,\n").len(), 12);
+        assert_eq!(promises("", "  it_is_kept,\n").len(), 12);
     }
 }

@@ -15,7 +15,7 @@ type Result<T = ()> = std::result::Result<T, String>;
 
 const USAGE: &str = "\
 cargo xtask test [ARGS]   install what the tests need, then test everything (ARGS go to `cargo test`)
-cargo xtask check-deps    check who depends on whom, the features, and the public signatures
+cargo xtask check-deps    check who depends on whom, the features, the README and the public signatures
 cargo xtask examples      run every example and check what it prints
 cargo xtask ci            what CI does after the tests: format, clippy, docs, check-deps, examples";
 

@@ -18,12 +18,11 @@ pub(crate) fn run(arguments: &[String]) -> Result {
         eprintln!("network tests are skipped: {reason}");
     }
     let mut tests = cargo(["test", "--workspace", "--all-features"]);
-    tests.args(arguments);
     if in_ci {
         // A machine that cannot run the network tests fails them instead of skipping them.
-        tests.env("TIDINGS_TEST_REQUIRE", "netns");
+        tests.arg("--no-fail-fast").env("TIDINGS_TEST_REQUIRE", "netns");
     }
-    command::run(&mut tests)
+    command::run(tests.args(arguments))
 }
 
 fn install_tools() -> Result {

@@ -48,6 +48,17 @@ struct State {
     writer: Option<Waker>,
 }
 
+/// What the writing task does with what it has gathered.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    /// Writes it, and asks for more.
+    More,
+    /// Writes it, and closes the link.
+    Close,
+    /// Nothing: the link carries nothing any more.
+    Leave,
+}
+
 impl Wired {
     pub(crate) fn new(id: LinkId, link: Arc<dyn Link>) -> Self {
         Self { id, link, state: Mutex::default() }
@@ -95,41 +106,43 @@ impl Wired {
         let mut slices: VecDeque<Bytes> = VecDeque::new();
         let mut gathered = Vec::new();
         loop {
-            let more = std::future::poll_fn(|cx| self.poll_gather(&mut gathered, cx)).await;
+            let next = std::future::poll_fn(|cx| self.poll_gather(&mut gathered, cx)).await;
             slices.extend(gathered.drain(..).filter(|slice: &Bytes| !slice.is_empty()));
-            let writing = Box::pin(self.write_all(&mut slices));
-            let closing = self.lock().closing;
-            let written = match closing {
+            let written = match next {
+                Next::More => self.write_all(&mut slices).await,
                 // Who is turned away has a moment to take the reason.
-                true => {
-                    Timeout::new(LAST_WORDS, writing).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+                Next::Close => {
+                    let writing = Box::pin(self.write_all(&mut slices));
+                    Timeout::new(LAST_WORDS, writing).await;
+                    Err(io::ErrorKind::ConnectionAborted.into())
                 }
-                false => writing.await,
+                // Another link has taken over. The other end closes this one when it knows.
+                Next::Leave => return,
             };
-            if !more || written.is_err() {
+            if written.is_err() {
                 self.link.close();
                 return;
             }
         }
     }
 
-    /// What to write next; false when that is the last.
-    fn poll_gather(&self, slices: &mut Vec<Bytes>, cx: &Context<'_>) -> Poll<bool> {
+    /// What to write next.
+    fn poll_gather(&self, slices: &mut Vec<Bytes>, cx: &Context<'_>) -> Poll<Next> {
         let mut state = self.lock();
         state.writer = Some(cx.waker().clone());
         if !state.frames.is_empty() {
             slices.extend(state.frames.drain(..));
-            return Poll::Ready(!state.closing);
+            return Poll::Ready(if state.closing { Next::Close } else { Next::More });
         }
         if state.closing {
-            return Poll::Ready(false);
+            return Poll::Ready(Next::Close);
         }
         let Some(session) = state.session.clone() else { return Poll::Pending };
         drop(state);
         match session.gather(self.id, slices, Some(cx)) {
-            Gather::Ready => Poll::Ready(true),
+            Gather::Ready => Poll::Ready(Next::More),
             Gather::Idle => Poll::Pending,
-            Gather::Stop => Poll::Ready(false),
+            Gather::Stop => Poll::Ready(Next::Leave),
         }
     }
 

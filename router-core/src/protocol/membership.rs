@@ -52,7 +52,8 @@ impl Machine {
 
     /// Tells all peers but the one that it is about.
     fn announce(&self, about: NodeId, control: &Control) {
-        if self.config.topology.announces(self.config.node_id) {
+        // A hub that leaves takes everyone with it; that is told by its own goodbye.
+        if self.config.topology.announces(self.config.node_id) && !self.closing {
             for (node, seat) in &self.seats {
                 if *node != about && seat.link.is_some() {
                     seat.session.outbox.control(control);

@@ -14,6 +14,8 @@ pub(crate) struct Seat {
     pub(crate) gone: bool,
     /// We said goodbye, and it has answered.
     pub(crate) farewell: bool,
+    /// It was asked how far it has come, and has not answered.
+    pub(crate) sounded: bool,
     /// The largest frame that it takes, in bytes.
     pub(crate) max_frame: usize,
     /// Another incarnation wants its place, if it does not answer by then.

@@ -54,6 +54,7 @@ impl Machine {
                 detached: None,
                 gone: false,
                 farewell: false,
+                sounded: false,
                 max_frame: peer.max_frame as usize,
                 probe: None,
             }
@@ -117,8 +118,12 @@ impl Machine {
             }
             Control::Ack(received) if linked.resumed => session.outbox.confirm(received),
             Control::Ack(_) => self.broken(now, link, node, "an ack before its time"),
-            Control::Ping => session.outbox.control(&Control::Pong),
+            Control::Ping => {
+                session.outbox.request_ack();
+                session.outbox.control(&Control::Pong);
+            }
             Control::Pong => {
+                seat.sounded = false;
                 if let Some(probe) = seat.probe.take() {
                     self.probe_failed(now, probe.newcomer);
                 }
@@ -259,6 +264,19 @@ impl Machine {
         for seat in self.seats.values().filter(|seat| seat.link.is_some() && !seat.farewell) {
             seat.session.outbox.control_last(&Control::Goodbye);
         }
+    }
+
+    /// Asks those that have not answered our goodbye how far they have come: they are not heard to the end any more.
+    pub(crate) fn sound_out(&mut self) {
+        for seat in self.seats.values_mut().filter(|seat| seat.link.is_some() && !seat.farewell) {
+            seat.sounded = true;
+            seat.session.outbox.control(&Control::Ping);
+        }
+    }
+
+    /// Whether one of them has not told yet.
+    pub(crate) fn is_sounding(&self) -> bool {
+        self.seats.values().any(|seat| seat.sounded && seat.link.is_some())
     }
 
     /// The peers that have not answered our goodbye, or have no link to say it on while messages wait for them.

@@ -10,7 +10,7 @@ use tidings_router_core::{
 };
 
 use super::load::subscribe_all;
-use crate::{Cluster, DEADLINE, Fixture, Router, deadline, eventually, next, node};
+use crate::{Cluster, DEADLINE, Fixture, Nowhere, Router, deadline, eventually, next, node};
 
 /// Asserts that the first node still reaches the last one.
 async fn goes_on(cluster: &Cluster) {
@@ -154,17 +154,15 @@ pub async fn topologies_that_do_not_go_together_are_refused(fixture: &dyn Fixtur
 /// An address where nobody listens is [`Error::Unreachable`] after the connect timeout, which it names, and with the
 /// reason of the last try.
 pub async fn an_address_where_nobody_listens_is_unreachable(fixture: &dyn Fixture) {
-    let gone = deadline("node", node(fixture, 0).open()).await.unwrap();
-    let nobody = gone.addresses();
-    deadline("shutdown", gone.shutdown(DEADLINE)).await;
+    let nowhere = Nowhere::new(fixture).await;
     let limit = Duration::from_millis(300);
     let start = Instant::now();
-    let lonely = node(fixture, 1).connect_timeout(limit).attach_to(nobody.clone());
+    let lonely = node(fixture, 1).connect_timeout(limit).attach_to([nowhere.address()]);
     let error = deadline("end of the attempts", lonely.open()).await.unwrap_err();
     let took = start.elapsed();
     match error {
         Error::Unreachable { address, after, source } => {
-            assert_eq!((&address, after), (&nobody[0], limit));
+            assert_eq!((address, after), (nowhere.address(), limit));
             assert!(source.is_some());
         }
         error => panic!("{error:?}"),

@@ -11,7 +11,7 @@ use tidings_router_core::{DropReason, Error, LeaveReason, NodeId, RouterBuilder}
 use tokio::task::spawn_blocking;
 
 use super::load::{check, drain, fill, publish};
-use crate::{Cluster, DEADLINE, Fixture, deadline, eventually, next, node};
+use crate::{Cluster, DEADLINE, Fixture, Nowhere, deadline, eventually, next};
 
 /// Bounds that a few messages reach, and a patience that no case outlasts.
 fn small(builder: RouterBuilder) -> RouterBuilder {
@@ -165,16 +165,14 @@ pub async fn dropping_a_router_outside_a_runtime_is_enough(fixture: &dyn Fixture
 
 /// An `open` that is dropped while it tries to reach its peers listens no more: its address is free at once.
 pub async fn an_open_that_is_dropped_leaves_nothing_behind(fixture: &dyn Fixture) {
-    let gone = deadline("node", node(fixture, 0).open()).await.unwrap();
-    let nobody = gone.addresses();
-    deadline("shutdown", gone.shutdown(DEADLINE)).await;
+    let nowhere = Nowhere::new(fixture).await;
     let transport = fixture.transport();
     let builder = || {
         let builder = crate::Router::builder().node_id(1).topology(fixture.topology());
         builder.shared_transport(transport.clone())
     };
     for _ in 0..3 {
-        let opening = builder().attach_to(nobody.clone()).open().timeout(Duration::from_millis(30));
+        let opening = builder().attach_to([nowhere.address()]).open().timeout(Duration::from_millis(30));
         let error = deadline("end of the attempt", opening).await.unwrap_err();
         assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
     }

@@ -1,0 +1,14 @@
+//! What a task promises, on one node and on several.
+
+mod barrier;
+mod branches;
+mod ends;
+mod flood;
+mod handlers;
+mod identity;
+mod order;
+mod state;
+mod steps;
+mod support;
+mod timer;
+mod waits;

@@ -1,0 +1,38 @@
+//! Real processes and real networks: this executable starts itself as the nodes, and does to them what happens
+//! to processes and networks.
+//!
+//! It has no libtest, because it is its own nodes and launchers. Waiting is for lines that the nodes write; what is
+//! measured over a time says so.
+
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
+mod harness;
+mod idle;
+mod jobs;
+mod kill_matrix;
+mod netns;
+mod networks;
+mod node;
+mod place;
+mod programs;
+mod remote;
+mod settings;
+mod start_order;
+mod stopped_peer;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Ok(program) = std::env::var(remote::PROGRAM) {
+        return programs::run(&program);
+    }
+    let groups = [
+        kill_matrix::cases(),
+        start_order::cases(),
+        jobs::cases(),
+        idle::cases(),
+        stopped_peer::cases(),
+        networks::cases(),
+    ];
+    harness::run(groups.into_iter().flatten().collect(), remote::end_all)
+}
