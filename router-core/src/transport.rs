@@ -128,7 +128,7 @@ pub trait Acceptor: fmt::Debug + Send + 'static {
     /// What it really listens on, the port filled in.
     fn addresses(&self) -> Vec<Address>;
 
-    /// The next link. Errors are those of single connections: the acceptor goes on.
+    /// The next link. After an error the acceptor goes on; who calls pauses if it would come again at once.
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Arc<dyn Link>>>;
 }
 

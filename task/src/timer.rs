@@ -1,6 +1,6 @@
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -10,11 +10,13 @@ use crate::{Context, Middleware, Next, State};
 
 /// Logs what each middleware costs: its own time, forward and backward, without that of the middlewares behind it, and
 /// the mean of the last steps.
-#[derive(Debug)]
+///
+/// Clones are the same timer: keep one to ask for the [mean](Self::mean) when the other is in the task.
+#[derive(Debug, Clone)]
 pub struct StepTimer {
     print_per_step: u64,
     smooth_window: usize,
-    state: Mutex<Costs>,
+    state: Arc<Mutex<Costs>>,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +36,7 @@ impl Default for StepTimer {
 impl StepTimer {
     /// Logs every `print_per_step`-th step (0: none), with the mean over `smooth_window` steps, at least one.
     pub fn new(print_per_step: u64, smooth_window: usize) -> Self {
-        Self { print_per_step, smooth_window: smooth_window.max(1), state: Mutex::default() }
+        Self { print_per_step, smooth_window: smooth_window.max(1), state: Arc::default() }
     }
 
     /// What a middleware has cost on average over the last steps; `None` when it has not run.

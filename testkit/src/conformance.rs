@@ -181,6 +181,7 @@ macro_rules! __conformance_cases {
                 trying_now_says_full_and_loses_nothing,
                 what_waits_stays_within_its_bounds,
                 a_slow_listener_does_not_stall_the_others,
+                a_peer_that_takes_nothing_does_not_stall_the_others,
                 handlers_that_answer_every_message_do_not_lock_up,
                 a_handler_beyond_its_budget_is_told,
                 drop_oldest_keeps_the_newest,

@@ -60,8 +60,8 @@ async fn next_leave(changes: &mut Changes) -> (LeaveReason, Instant) {
 }
 
 /// A heartbeat that makes the tests short, and bounds of everything that waits for a dead link.
-const HEARTBEAT: Duration = Duration::from_millis(200);
-const DEAD_AFTER: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_millis(400);
+const DEAD_AFTER: Duration = Duration::from_secs(2);
 
 fn quick(builder: RouterBuilder) -> RouterBuilder {
     builder.heartbeat(HEARTBEAT, DEAD_AFTER).handshake_timeout(Duration::from_millis(500))

@@ -11,7 +11,7 @@ use crate::{
     harness::Case,
     place::{Over, Place},
     programs::{LAUNCH, TARGET},
-    remote::{PATIENCE, Remote, end_all, signal},
+    remote::{PATIENCE, Remote},
     settings::Settings,
 };
 

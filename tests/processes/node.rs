@@ -99,7 +99,7 @@ fn obey(router: &Arc<Router>, heard: &Heard, id: u32) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn publish(router: &Router, publisher: u32, number: u64, size: usize) {
+fn publish(router: &Arc<Router>, publisher: u32, number: u64, size: usize) {
     let payload = Numbered { publisher, number }.payload(size);
     router.emit(EVENT, payload).only_remote().wait().unwrap();
 }
@@ -149,7 +149,7 @@ fn listen(router: &Arc<Router>, id: u32) -> Arc<Heard> {
     heard
 }
 
-fn tell_changes(router: &Router) {
+fn tell_changes(router: &Arc<Router>) {
     let mut changes = router.changes();
     thread::spawn(move || {
         block_on(async {
@@ -166,7 +166,7 @@ fn tell_changes(router: &Router) {
 }
 
 /// Sent, received, dropped, reported as lost, queued, and whether it lags.
-fn tell_stats(router: &Router, peer: u32) {
+fn tell_stats(router: &Arc<Router>, peer: u32) {
     let stats = router.stats();
     let of_peer = stats.peers.iter().find(|stats| stats.node_id.0 == peer);
     let stats = of_peer.unwrap_or_else(|| panic!("no peer {peer} in {stats:?}"));

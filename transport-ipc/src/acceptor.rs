@@ -14,7 +14,6 @@ use crate::{
     directory::{Bases, Hold, PrivateDirectory},
     ipc::SCHEME,
     link::IpcLink,
-    pause::Pause,
     socket_file::{SocketFile, cannot_listen, check_length, listen},
 };
 
@@ -33,7 +32,6 @@ pub(crate) struct IpcAcceptor {
     /// Who is let in.
     uid: u32,
     strangers: Strangers,
-    pause: Pause,
 }
 
 impl IpcAcceptor {
@@ -77,7 +75,6 @@ impl IpcAcceptor {
             address,
             uid: geteuid().as_raw(),
             strangers: Strangers::default(),
-            pause: Pause::default(),
         })
     }
 }
@@ -90,9 +87,7 @@ impl Acceptor for IpcAcceptor {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Arc<dyn Link>>> {
         // Ends: tokio makes a task that has accepted many connections in one go wait for its next turn.
         loop {
-            ready!(self.pause.poll(cx));
-            let accepted = ready!(self.listener.poll_accept(cx));
-            let (stream, _) = accepted.inspect_err(|error| self.pause.after(error))?;
+            let (stream, _) = ready!(self.listener.poll_accept(cx))?;
             let name = |pid: Option<i32>| match pid {
                 Some(pid) => format!("process {pid} at {}", self.address),
                 None => format!("a process at {}", self.address),

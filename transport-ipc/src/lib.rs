@@ -42,7 +42,6 @@ mod acceptor;
 mod directory;
 mod ipc;
 mod link;
-mod pause;
 mod socket_file;
 #[cfg(test)]
 mod testing;

@@ -13,7 +13,6 @@ use crate::{
     endpoint::{Endpoint, SCHEME},
     link::TcpLink,
     outward::reachable,
-    pause::Pause,
 };
 
 /// How many connections may wait to be accepted: as many nodes may start at once. The system may allow fewer.
@@ -25,7 +24,6 @@ pub(crate) struct TcpAcceptor {
     listener: TcpListener,
     address: Address,
     user_timeout: Duration,
-    pause: Pause,
 }
 
 impl TcpAcceptor {
@@ -71,7 +69,7 @@ impl TcpAcceptor {
         let bound = listener.local_addr().map_err(|error| cannot_listen(endpoint, error))?;
         let host = advertise.unwrap_or_else(|| reachable(bound.ip()).to_string());
         let address = Endpoint { host, port: bound.port() }.address()?;
-        Ok(Self { listener, address, user_timeout, pause: Pause::default() })
+        Ok(Self { listener, address, user_timeout })
     }
 }
 
@@ -98,9 +96,7 @@ impl Acceptor for TcpAcceptor {
     }
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Arc<dyn Link>>> {
-        ready!(self.pause.poll(cx));
-        let accepted = ready!(self.listener.poll_accept(cx));
-        let (stream, from) = accepted.inspect_err(|error| self.pause.after(error))?;
+        let (stream, from) = ready!(self.listener.poll_accept(cx))?;
         let link = TcpLink::new(stream, self.user_timeout, format!("{SCHEME}://{from}"))?;
         Poll::Ready(Ok(Arc::new(link)))
     }

@@ -35,7 +35,6 @@ mod acceptor;
 mod endpoint;
 mod link;
 mod outward;
-mod pause;
 mod tcp;
 #[cfg(test)]
 mod testing;

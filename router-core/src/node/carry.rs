@@ -27,6 +27,16 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often timers are looked at when nothing is due: never, but the sleep has to be some length.
 const IDLE: Duration = Duration::from_secs(3600);
 
+/// How long no link is accepted after an error that would come again at once: without descriptors the connection
+/// stays in the queue, and trying again at once would keep a core busy.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether an error of accepting is more than that of a single connection, which is gone with it.
+fn is_lasting(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    !matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
+
 /// The links of a node, and the tasks that serve them.
 #[derive(Debug)]
 pub(crate) struct Carriers {
@@ -113,7 +123,12 @@ impl Carriers {
                     let id = self.serve(&exchange, link);
                     exchange.tell(now, |machine| machine.accepted(now, id, remote));
                 }
-                Err(error) => tracing::warn!(%error, "cannot accept a link"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a link");
+                    if is_lasting(&error) {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                }
             }
         }
     }

@@ -22,6 +22,9 @@ use crate::{
 /// The room in front of a read, in bytes: what a socket holds at once.
 const ROOM: usize = 64 * 1024;
 
+/// Below this much room a new buffer is begun, in bytes.
+const LEAST_ROOM: usize = 8 * 1024;
+
 /// The largest room: as much as is read at once when messages come fast.
 const MOST_ROOM: usize = 256 * 1024;
 
@@ -184,10 +187,15 @@ impl Wired {
         let mut room = ROOM;
         let mut lacking = 0;
         loop {
-            buffer.reserve(room.max(lacking));
+            // A buffer is filled before there is a new one: a message that waits keeps alive the whole buffer that it
+            // was read into, and that must not be more than a few times its size.
+            if buffer.capacity() - buffer.len() < lacking.max(LEAST_ROOM) {
+                buffer.reserve(room.max(lacking));
+            }
+            let spare = buffer.capacity() - buffer.len();
             match self.link.try_read(&mut buffer) {
                 Ok(0) => return LinkEnd::Lost,
-                Ok(read) if read >= room => room = (2 * room).min(MOST_ROOM),
+                Ok(read) if read >= spare => room = (2 * room).min(MOST_ROOM),
                 Ok(read) if read < room / 4 => room = ROOM,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -184,7 +184,7 @@ fn a_failing_branch_ends_the_step_though_an_asynchronous_one_waits_for_ever() {
 fn a_branch_that_panics_is_reported() {
     within_deadline(|| async {
         let mut task = Task::builder().build();
-        task.parallel((|_: &Shared<()>| panic!("the branch broke off"), |_: &Shared<()>| ()));
+        task.parallel((|_: &Shared<()>| -> () { panic!("the branch broke off") }, |_: &Shared<()>| ()));
         let error = deadline("end", task.run(5)).await.unwrap_err().to_string();
         assert!(error.contains("the branch broke off"), "{error}");
         assert_eq!(task.context().total_step, 0);

@@ -11,6 +11,10 @@ use crate::support::{Log, mesh, task, within_deadline};
 
 const LAST: u32 = u32::MAX;
 
+fn break_the_press() {
+    panic!("the press is broken")
+}
+
 #[test]
 fn r3_k_handlers_are_called_k_times_per_message() {
     within_deadline(|| async {
@@ -221,7 +225,7 @@ fn once_with_a_payload_of_another_type_leaves_nothing_behind() {
     within_deadline(|| async {
         let nodes = mesh(2).await;
         let task = task(&nodes[1]);
-        task.once("number", |_: Event<u32>| panic!("this is no number"));
+        task.once("number", |_: Event<u32>| -> () { panic!("this is no number") });
         nodes[0].wait_for_listeners("number", 1).timeout(DEADLINE).await.unwrap();
         nodes[0].emit("number", "no number").await.unwrap();
         eventually("end of the listener", || nodes[0].listeners("number") == 0).await;
@@ -236,7 +240,7 @@ fn a_handler_that_panics_stops_only_itself_and_is_reported() {
         let mut listening = task(&nodes[1]);
         let log = Log::new();
         let called = log.clone();
-        listening.on("news", |_: Event<u32>| panic!("the press is broken"));
+        listening.on("news", |_: Event<u32>| -> () { panic!("the press is broken") });
         listening.on("news", move |news: Event<u32>| called.push(news.payload));
         listening.step_async(|_| Box::pin(std::future::pending()));
         nodes[0].wait_for_listeners("news", 2).timeout(DEADLINE).await.unwrap();
@@ -256,7 +260,7 @@ fn a_handler_that_panics_stops_only_itself_and_is_reported() {
 fn an_asynchronous_handler_that_panics_is_reported_too() {
     within_deadline(|| async {
         let mut task = Task::builder().build();
-        task.on_async("news", |_: Event<u32>| async { panic!("the press is broken") });
+        task.on_async("news", |_: Event<u32>| async { break_the_press() });
         task.step_async(|_| Box::pin(std::future::pending()));
         task.emit("news", &0u32).await.unwrap();
         let error = deadline("end", task.run(5)).await.unwrap_err().to_string();

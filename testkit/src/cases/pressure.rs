@@ -113,8 +113,11 @@ pub async fn what_waits_stays_within_its_bounds(fixture: &dyn Fixture) {
 /// Of two peers one does not read. The other one gets everything, and soon.
 pub async fn a_slow_listener_does_not_stall_the_others(fixture: &dyn Fixture) {
     const COUNT: u64 = 5000;
-    let tweak = |builder| small(builder).max_wait(MAX_WAIT).policy(Policy::DropOldest);
-    let cluster = Cluster::with(fixture, 3, tweak).await;
+    let cluster = Cluster::each(fixture, 3, |id, builder| match id {
+        1 => small(builder).max_wait(MAX_WAIT).policy(Policy::DropOldest),
+        _ => small(builder),
+    })
+    .await;
     let mut lazy = cluster[1].subscribe::<Bytes>("x").unwrap();
     let quick = check(cluster[2].subscribe("x").unwrap(), 2, vec![0], COUNT);
     cluster[0].wait_for_listeners("x", 2).timeout(DEADLINE).await.unwrap();
@@ -126,6 +129,27 @@ pub async fn a_slow_listener_does_not_stall_the_others(fixture: &dyn Fixture) {
     let events = drain(&mut lazy, COUNT, || cluster.dropped()).await;
     assert!(events.len() < COUNT as usize);
     assert_eq!(numbers(&events).last(), Some(&(COUNT - 1)));
+}
+
+/// Of two peers one takes nothing at all, so that it is the sender who finds that it lags. The other one gets
+/// everything, and soon.
+pub async fn a_peer_that_takes_nothing_does_not_stall_the_others(fixture: &dyn Fixture) {
+    const COUNT: u64 = 5000;
+    let cluster = Cluster::each(fixture, 3, |id, builder| match id {
+        0 => builder.queue_bytes(64 * KIB).max_wait(3 * MAX_WAIT).policy(Policy::DropNewest),
+        1 => small(builder).listener_bytes(64 << 20),
+        _ => builder,
+    })
+    .await;
+    let mut lazy = cluster[1].subscribe::<Bytes>("x").unwrap();
+    let quick = check(cluster[2].subscribe("x").unwrap(), 2, vec![0], COUNT);
+    cluster[0].wait_for_listeners("x", 2).timeout(DEADLINE).await.unwrap();
+    let start = Instant::now();
+    deadline("end of publishing", publish(&cluster[0], "x", 0, COUNT, KIB)).await.unwrap();
+    deadline("end of listening", quick).await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    let events = numbers(&drain(&mut lazy, COUNT, || cluster.dropped()).await);
+    assert_eq!(events, Vec::from_iter(0..events.len() as u64));
 }
 
 /// Handlers in two nodes answer each message of the other's; with far more messages under way than their queues
