@@ -3,8 +3,9 @@
 mod queue;
 
 use std::{
+    collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
@@ -34,6 +35,8 @@ const BATCH: u64 = 256 * 1024;
 #[derive(Debug)]
 pub(crate) struct Outbox {
     state: Mutex<State>,
+    /// Writes at once, on the thread that has queued something.
+    flush: Mutex<Option<Weak<dyn Flush>>>,
     /// The task that writes, while it sleeps. A lock of its own, taken last, so that it can be woken from anywhere.
     writer: Mutex<Option<Waker>>,
     /// There is something to confirm to the peer.
@@ -77,6 +80,12 @@ struct State {
     frozen: bool,
 }
 
+/// Writes what is queued, on the thread that has queued it.
+pub(crate) trait Flush: std::fmt::Debug + Send + Sync {
+    /// Writes it if that can be done at once. Returns whether nothing is left to the writing task.
+    fn flush(&self) -> bool;
+}
+
 /// What there is to write.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Gather {
@@ -92,6 +101,7 @@ impl Outbox {
     pub(crate) fn new(policy: Policy, limits: &Limits, window: u64) -> Self {
         Self {
             state: Mutex::new(State { window, ..State::default() }),
+            flush: Mutex::default(),
             writer: Mutex::default(),
             ack_due: AtomicBool::new(false),
             confirmed: AtomicU64::new(0),
@@ -175,7 +185,21 @@ impl Outbox {
         } else {
             self.push_unawaited(&mut state, outgoing, credit);
         }
-        self.unlock(state, was_empty);
+        self.unlock(state, false);
+        if was_empty && !self.flush() {
+            self.wake_writer();
+        }
+    }
+
+    /// Who writes what is queued, at once.
+    pub(crate) fn flushed_by(&self, flush: &Arc<dyn Flush>) {
+        *self.flush.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(flush));
+    }
+
+    /// Has it written on this thread. Returns whether nothing is left.
+    fn flush(&self) -> bool {
+        let flush = self.flush.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        flush.and_then(|flush| flush.upgrade()).is_some_and(|flush| flush.flush())
     }
 
     /// Queues for a peer that is not waited for: what does not fit is dropped, as its policy says.
@@ -344,7 +368,7 @@ impl Outbox {
         &self,
         link: LinkId,
         received: impl FnOnce() -> Received,
-        slices: &mut Vec<Bytes>,
+        slices: &mut VecDeque<Bytes>,
         cx: Option<&Context<'_>>,
     ) -> Gather {
         let mut state = self.lock();
@@ -378,14 +402,14 @@ impl Outbox {
                 self.confirmed.store(received.consumed, Relaxed);
                 let mut frame = Vec::with_capacity(32);
                 Control::Ack(received).encode(&mut frame);
-                slices.push(frame.into());
+                slices.push_back(frame.into());
             }
         }
         if !state.control.is_empty() {
-            slices.push(std::mem::take(&mut state.control).into());
+            slices.push_back(std::mem::take(&mut state.control).into());
             state.greeted = true;
         }
-        slices.append(&mut data);
+        slices.extend(data.drain(..));
         let gathered = if slices.is_empty() { Gather::Idle } else { Gather::Ready };
         self.unlock(state, false);
         gathered

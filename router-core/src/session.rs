@@ -1,4 +1,5 @@
 use std::{
+    collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -99,7 +100,12 @@ impl Session {
     }
 
     /// Collects what `link` is to write next; wakes the context when there is something, if there is nothing.
-    pub(crate) fn gather(&self, link: LinkId, slices: &mut Vec<Bytes>, cx: Option<&Context<'_>>) -> Gather {
+    pub(crate) fn gather(
+        &self,
+        link: LinkId,
+        slices: &mut VecDeque<Bytes>,
+        cx: Option<&Context<'_>>,
+    ) -> Gather {
         self.outbox.gather(link, || self.received(), slices, cx)
     }
 

@@ -64,7 +64,11 @@ impl<S: State> Middleware<S> for Barrier {
         let meeting = self.meeting.get().cloned().ok_or(Error::Closed)?;
         meeting.arrive(2 * ctx.total_step + 1).await?;
         next.run(ctx).await?;
-        meeting.arrive(2 * ctx.total_step + 2).await
+        match meeting.arrive(2 * ctx.total_step + 2).await {
+            // Whoever has finished is not waited for, and the step is over.
+            Err(Error::Finished) if ctx.task().is_finished() => Ok(()),
+            result => result,
+        }
     }
 
     fn attach(&self, task: &TaskHandle) {

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long the other branches have to end once one has failed.
-const LAST_MOMENT: Duration = Duration::from_secs(1);
+pub(crate) const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// The context of a step, shared by its branches.
 #[derive(Debug)]
@@ -188,7 +188,11 @@ async fn run_at_once<S: State>(parts: Arc<[RunPart<S>]>, shared: Shared<S>) -> R
             true => Timeout::new(LAST_MOMENT, Box::pin(running.join_next())).await.flatten(),
         };
         let error = match next {
-            None if failed => return Err(Error::Finished),
+            None if failed => {
+                // Those that can be are given up, and let go of the state.
+                Timeout::new(LAST_MOMENT, Box::pin(running.shutdown())).await;
+                return Err(Error::Finished);
+            }
             None => return Ok(()),
             Some(Ok(Ok(()))) => continue,
             Some(Ok(Err(error))) => error,
@@ -203,20 +207,44 @@ async fn run_at_once<S: State>(parts: Arc<[RunPart<S>]>, shared: Shared<S>) -> R
     }
 }
 
+/// Tells `run` that branches hold the state.
+struct Branching<'a>(&'a TaskHandle);
+
+impl<'a> Branching<'a> {
+    fn new(task: &'a TaskHandle) -> Self {
+        task.core.branching.fetch_add(1, Relaxed);
+        Self(task)
+    }
+}
+
+impl Drop for Branching<'_> {
+    fn drop(&mut self) {
+        self.0.core.branching.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The error of a step that lacks the state.
+pub(crate) fn state_is_away() -> Error {
+    let reason = "a branch of this or an earlier step still runs and has the state".to_owned();
+    Error::Setting { setting: "run".into(), reason }
+}
+
 /// Branches as a middleware.
 pub(crate) struct BranchStep<S: State>(pub(crate) RunPart<S>);
 
 impl<S: State> Middleware<S> for BranchStep<S> {
     async fn call(&self, ctx: &mut Context<S>, next: Next<'_, S>) -> Result<()> {
         let task = ctx.task().clone();
-        let shared = Shared { context: Arc::new(Mutex::new(ctx.lend())), task };
-        let context = shared.context.clone();
-        let result = (self.0.0)(shared).await;
-        // A branch that was given up still holds the context: then it stays away, and `run` says so.
-        if let Some(whole) = Arc::into_inner(context) {
-            *ctx = whole.into_inner().unwrap_or_else(PoisonError::into_inner);
-        }
+        let result = {
+            let _branching = Branching::new(&task);
+            (self.0.0)(Shared { context: ctx.lend(), task: task.clone() }).await
+        };
+        // A branch that was given up may still hold the context.
+        let whole = ctx.reclaim();
         result?;
+        if !whole {
+            return Err(state_is_away());
+        }
         next.run(ctx).await
     }
 

@@ -1,4 +1,7 @@
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::TaskHandle;
 
@@ -22,11 +25,13 @@ pub struct Context<S> {
     /// Away only while branches that run at the same time share it.
     state: Option<S>,
     task: TaskHandle,
+    /// What the branches share, until it is taken back.
+    lent: Option<Arc<Mutex<Self>>>,
 }
 
 impl<S: State> Context<S> {
     pub(crate) fn new(state: S, task: TaskHandle) -> Self {
-        Self { total_step: 0, state: Some(state), task }
+        Self { total_step: 0, state: Some(state), task, lent: None }
     }
 
     /// The task that runs the step: to emit, to wait for events, to finish.
@@ -40,13 +45,22 @@ impl<S: State> Context<S> {
         self.total_step += 1;
     }
 
-    /// Takes the whole context away to share it, and leaves one without a state.
-    pub(crate) fn lend(&mut self) -> Self {
-        Self { total_step: self.total_step, state: self.state.take(), task: self.task.clone() }
+    /// Lends the whole context to those who share it, and leaves one without a state.
+    pub(crate) fn lend(&mut self) -> Arc<Mutex<Self>> {
+        let (total_step, state, task) = (self.total_step, self.state.take(), self.task.clone());
+        let lent = Arc::new(Mutex::new(Self { total_step, state, task, lent: None }));
+        self.lent = Some(lent.clone());
+        lent
     }
 
-    /// Whether the state is here, and not with a branch that has outlived its step.
-    pub(crate) fn is_whole(&self) -> bool {
+    /// Takes back what was lent, if nobody holds it any more. Returns whether the state is here, and not with a branch
+    /// that has outlived its step.
+    pub(crate) fn reclaim(&mut self) -> bool {
+        match self.lent.take().map(Arc::try_unwrap) {
+            Some(Ok(whole)) => *self = whole.into_inner().unwrap_or_else(PoisonError::into_inner),
+            Some(Err(lent)) => self.lent = Some(lent),
+            None => {}
+        }
         self.state.is_some()
     }
 }

@@ -2,7 +2,7 @@ use std::{
     future::Future,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -27,10 +27,19 @@ pub(crate) struct Core {
     next_id: AtomicU64,
     handlers: Mutex<Vec<Handler>>,
     error: Mutex<Option<Error>>,
-    /// Whether the task has finished or failed: nothing is waited for any more.
-    pub(crate) over: watch::Sender<bool>,
+    over: watch::Sender<Over>,
+    /// How many groups of branches run now.
+    pub(crate) branching: AtomicUsize,
     finished: AtomicBool,
     closed: AtomicBool,
+}
+
+/// Whether the task has finished or failed: nothing is waited for any more.
+#[derive(Debug, Default)]
+struct Over {
+    now: bool,
+    /// How often it has been over: a failed task can be run again, and who waited before must not miss its end.
+    times: u64,
 }
 
 impl Core {
@@ -40,12 +49,24 @@ impl Core {
 
     /// Notes the first error.
     pub(crate) fn fail(&self, error: Error) {
-        self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        self.over.send_replace(true);
+        let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(error);
+        self.end();
     }
 
+    /// Takes the first error out. From then on the task can be run again, unless it has finished.
     pub(crate) fn take_error(&self) -> Option<Error> {
-        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        let error = first.take()?;
+        self.over.send_modify(|over| over.now = self.is_finished() || self.closed.load(Relaxed));
+        Some(error)
+    }
+
+    fn end(&self) {
+        self.over.send_modify(|over| {
+            over.now = true;
+            over.times += 1;
+        });
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -53,17 +74,15 @@ impl Core {
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        *self.over.borrow()
+        self.over.borrow().now
     }
 
     /// Waits until the task has finished or failed.
     pub(crate) async fn until_over(&self) {
         let mut over = self.over.subscribe();
-        while !*over.borrow_and_update() {
-            if over.changed().await.is_err() {
-                return;
-            }
-        }
+        let before = over.borrow().times;
+        // The sender lives as long as we do.
+        let _ = over.wait_for(|over| over.now || over.times != before).await;
     }
 
     /// Finishes, once. The others are told also by who was told: in some topologies nobody else tells them.
@@ -72,7 +91,7 @@ impl Core {
             return;
         }
         finish::note(&*self.router, &self.name);
-        self.over.send_replace(true);
+        self.end();
         // A queue that is full does not take the end either, so it is sent in the background where it can wait.
         let (router, event) = (self.router.clone(), self.finish_event.clone());
         if router.emit(&event, &()).only_remote().try_now().is_err() {
@@ -103,7 +122,7 @@ impl Core {
     /// Takes no more listeners, and stops those that there are.
     pub(crate) fn close(&self) {
         self.closed.store(true, Relaxed);
-        self.over.send_replace(true);
+        self.end();
         for handler in std::mem::take(&mut *self.handlers()) {
             handler.progress.stop();
         }
@@ -133,7 +152,8 @@ impl TaskHandle {
             next_id: AtomicU64::new(0),
             handlers: Mutex::default(),
             error: Mutex::default(),
-            over: watch::Sender::new(false),
+            over: watch::Sender::default(),
+            branching: AtomicUsize::new(0),
             finished: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
@@ -153,6 +173,17 @@ impl TaskHandle {
     }
 
     /// Calls `handler` for each event of this name or pattern, from now on, until it is taken [off](Self::off).
+    ///
+    /// ```
+    /// use tidings_task::Task;
+    /// use tidings_router_core::Event;
+    ///
+    /// let task = Task::builder().build();
+    /// let listener = task.on("greet*", |msg: Event<String>| println!("{}: {}", msg.name, msg.payload));
+    /// task.emit("greeting", "Hi").wait()?;
+    /// task.off(listener);
+    /// # Ok::<(), tidings_router_core::Error>(())
+    /// ```
     ///
     /// It is called for one message after the other, in their order; it may block. What it emits does not wait for room,
     /// see [`Error::Full`]. When it fails or panics it is stopped, and the task's `run` ends with that error. A payload
@@ -179,7 +210,19 @@ impl TaskHandle {
         self.serve(event, false, move |served| served.serve_async(handler))
     }
 
-    /// Calls `handler` for the next event of this name or pattern, and no other one.
+    /// Calls `handler` for the next event of this name or pattern, and no other one. If that one is no `T`, it is counted
+    /// and logged, and `handler` is not called.
+    ///
+    /// ```
+    /// use tidings_task::Task;
+    /// use tidings_router_core::Event;
+    ///
+    /// let task = Task::builder().build();
+    /// task.once("ready", |_: Event<()>| println!("ready"));
+    /// task.emit("ready", &()).wait()?;
+    /// task.emit("ready", &()).wait()?; // nobody listens any more
+    /// # Ok::<(), tidings_router_core::Error>(())
+    /// ```
     pub fn once<T, F, O>(&self, event: &str, handler: F) -> ListenerId
     where
         T: DeserializeOwned + 'static,
@@ -230,7 +273,9 @@ impl TaskHandle {
 
     /// Stops every listener of this task whose event matches the pattern.
     pub fn off_all(&self, pattern: &str) {
-        self.stop(|handler| pattern_matches(pattern, &handler.event));
+        // Not the one that hears of the task's end.
+        let finish = &self.core.finish_event;
+        self.stop(|handler| handler.event != *finish && pattern_matches(pattern, &handler.event));
     }
 
     fn stop(&self, which: impl Fn(&Handler) -> bool) {
@@ -262,6 +307,16 @@ impl TaskHandle {
     }
 
     /// Ends the task on every node, each after its current step.
+    ///
+    /// ```
+    /// use tidings_task::{Context, Task};
+    ///
+    /// let mut task = Task::builder().build();
+    /// task.step(|ctx: &mut Context<()>| if ctx.total_step == 2 { ctx.task().finish() });
+    /// task.run(1000).wait()?;
+    /// assert_eq!(task.context().total_step, 3);
+    /// # Ok::<(), tidings_router_core::Error>(())
+    /// ```
     pub fn finish(&self) {
         self.core.finish();
     }

@@ -124,6 +124,9 @@ impl Served {
                 let mut next = Some(first);
                 while let Some(envelope) = next {
                     let Some(event) = self.decode(&envelope) else {
+                        if self.is_over() {
+                            return false;
+                        }
                         next = self.listener.try_next();
                         continue;
                     };
@@ -152,7 +155,12 @@ impl Served {
         O: Outcome + 'static,
     {
         while let Some(envelope) = self.listener.next().await {
-            let Some(event) = self.decode(&envelope) else { continue };
+            let Some(event) = self.decode(&envelope) else {
+                if self.is_over() {
+                    break;
+                }
+                continue;
+            };
             // In a task of its own, so that a panic ends that task alone.
             let called = runtime::work().spawn(handler::Scoped::new(call(event))).await;
             let result = called.map_err(|error| match error.try_into_panic() {
@@ -195,7 +203,12 @@ impl Served {
             self.core.fail(Error::failed(format!("the handler of `{event}`"), source));
         }
         self.note_done();
-        !failed && !self.once && !self.progress.is_stopped()
+        !failed && !self.is_over()
+    }
+
+    /// Whether it takes no further message. What it has not looked at is then counted as dropped.
+    fn is_over(&self) -> bool {
+        self.once || self.progress.is_stopped()
     }
 }
 

@@ -1,8 +1,13 @@
-use std::future::IntoFuture;
+use std::{future::IntoFuture, sync::atomic::Ordering::Relaxed, time::Duration};
 
-use tidings_router_core::{BoxFuture, Error, Result, runtime};
+use tidings_router_core::{BoxFuture, Error, Result, Timeout, runtime};
 
-use crate::{State, Task, handle::Core, handlers::catch_up};
+use crate::{
+    Context, State, Task,
+    branch::{LAST_MOMENT, state_is_away},
+    handle::Core,
+    handlers::catch_up,
+};
 
 /// Steps about to be run; made by [`Task::run`].
 #[derive(Debug)]
@@ -42,9 +47,8 @@ impl<'a, S: State> Run<'a, S> {
             if core.is_finished() {
                 return Ok(());
             }
-            if !self.task.context.is_whole() {
-                let reason = "a branch of an earlier step still runs and has the state".to_owned();
-                return Err(Error::Setting { setting: "run".into(), reason });
+            if !is_whole(&mut self.task.context).await {
+                return Err(state_is_away());
             }
             let step = self.task.chain.start().run(&mut self.task.context);
             let failed = async {
@@ -52,6 +56,10 @@ impl<'a, S: State> Run<'a, S> {
                 core.until_over().await;
                 if core.is_finished() {
                     std::future::pending::<()>().await;
+                }
+                // But branches are, for as long as it takes to give them up: they have the state.
+                if core.branching.load(Relaxed) > 0 {
+                    Timeout::new(4 * LAST_MOMENT, std::future::pending::<()>()).await;
                 }
             };
             let result = tokio::select! {
@@ -72,6 +80,18 @@ impl<'a, S: State> Run<'a, S> {
         core.finish();
         Ok(())
     }
+}
+
+/// Whether the state is here. Branches of a run that was dropped need a moment to let go of it, and nothing tells when
+/// the last of them has.
+async fn is_whole<S: State>(context: &mut Context<S>) -> bool {
+    for _ in 0..100 {
+        if context.reclaim() {
+            return true;
+        }
+        Timeout::new(Duration::from_millis(1), std::future::pending::<()>()).await;
+    }
+    context.reclaim()
 }
 
 impl<'a, S: State> IntoFuture for Run<'a, S>

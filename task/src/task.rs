@@ -101,6 +101,7 @@ impl<S: State> Task<S> {
 
     /// The state and the number of steps so far, between runs.
     pub fn context(&mut self) -> &mut Context<S> {
+        self.context.reclaim();
         &mut self.context
     }
 

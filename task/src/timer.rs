@@ -77,7 +77,7 @@ impl<S: State> Middleware<S> for StepTimer {
         };
         let cost = whole.saturating_sub(behind);
         self.note(&name, cost);
-        if self.print_per_step > 0 && ctx.total_step % self.print_per_step == 0 {
+        if self.print_per_step > 0 && ctx.total_step.is_multiple_of(self.print_per_step) {
             let mean = self.mean(&name).unwrap_or_default();
             tracing::info!(step = ctx.total_step, middleware = name, ?cost, ?mean, "step timer");
         }

@@ -67,14 +67,13 @@ impl Choice {
     }
 
     fn takes(&self, name: &str) -> bool {
-        let fits =
-            |filter: &String| if self.exact { name == filter } else { name.contains(filter.as_str()) };
+        let fits = |filter: &String| if self.exact { name == filter } else { name.contains(filter.as_str()) };
         (self.filters.is_empty() || self.filters.iter().any(fits)) && !self.skipped.iter().any(fits)
     }
 }
 
-/// Runs those of `cases` that the arguments of this process ask for. `after_each` clears away what a case that failed
-/// has left.
+/// Runs those of `cases` that the arguments of this process ask for. `after_each` clears away what a case
+/// that failed has left.
 pub(crate) fn run(cases: Vec<Case>, after_each: fn()) -> ExitCode {
     let choice = Choice::of_arguments(env::args().skip(1));
     let (chosen, others): (Vec<_>, Vec<_>) = cases.into_iter().partition(|case| choice.takes(&case.name));
@@ -103,8 +102,8 @@ pub(crate) fn run(cases: Vec<Case>, after_each: fn()) -> ExitCode {
     }
     let verdict = if failed == 0 { "ok" } else { "FAILED" };
     println!(
-        "\ntest result: {verdict}. {passed} passed; {failed} failed; {ignored} ignored; 0 measured; {} filtered out; \
-         finished in {:.2}s\n",
+        "\ntest result: {verdict}. {passed} passed; {failed} failed; {ignored} ignored; 0 measured; {} filtered \
+         out; finished in {:.2}s\n",
         others.len(),
         begin.elapsed().as_secs_f32()
     );

@@ -1,8 +1,8 @@
-//! Real processes and real networks: this executable starts itself as the nodes, and does to them what happens
-//! to processes and networks.
+//! Real processes and real networks: this executable starts itself as the nodes, and does to them what
+//! happens to processes and networks.
 //!
-//! It has no libtest, because it is its own nodes and launchers. Waiting is for lines that the nodes write; what is
-//! measured over a time says so.
+//! It has no libtest, because it is its own nodes and launchers. Waiting is for lines that the nodes write;
+//! what is measured over a time says so.
 
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 

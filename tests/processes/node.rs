@@ -19,11 +19,11 @@ use crate::settings::Settings;
 /// What all numbered messages are called.
 const EVENT: &str = "numbered";
 
-/// The large ones among the messages of a mixed flood, in bytes; the small ones have 64.
-const LARGE: usize = 64 * 1024;
+/// The messages of a flood, in bytes: mostly small, and sometimes large.
+pub(crate) const MIXED: [usize; 16] = [64 * 1024, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64];
 
-/// Of how many messages of a mixed flood one is large.
-const ONE_LARGE_OF: u64 = 16;
+/// The messages of a flood of which one is as the other.
+const EVEN: [usize; 1] = [1024];
 
 /// What a node has heard.
 #[derive(Default)]
@@ -72,7 +72,8 @@ fn obey(router: &Arc<Router>, heard: &Heard, id: u32) -> ExitCode {
                 (0..*count).for_each(|number| publish(router, *publisher as u32, number, 64));
                 println!("published {count}");
             }
-            ("flood", [publisher, mixed]) => flood = Some(begin_flood(router, *publisher as u32, *mixed == 1)),
+            ("flood", [publisher]) => flood = Some(Flood::begin(router, *publisher as u32, &EVEN)),
+            ("mix", [publisher]) => flood = Some(Flood::begin(router, *publisher as u32, &MIXED)),
             ("halt", []) => {
                 let Flood { publisher, over, thread } = flood.take().unwrap();
                 over.store(true, Relaxed);
@@ -105,11 +106,13 @@ fn publish(router: &Arc<Router>, publisher: u32, number: u64, size: usize) {
 }
 
 /// Messages as fast as they are taken.
-pub(crate) fn flood_until(router: Arc<Router>, publisher: u32, mixed: bool, over: &AtomicBool) -> u64 {
+pub(crate) fn flood_until(router: &Arc<Router>, publisher: u32, sizes: &[usize], over: &AtomicBool) -> u64 {
     let mut number = 0;
-    while !over.load(Relaxed) {
-        let size = if mixed && number % ONE_LARGE_OF == 0 { LARGE } else { 64 };
-        publish(&router, publisher, number, size);
+    for size in sizes.iter().cycle() {
+        if over.load(Relaxed) {
+            break;
+        }
+        publish(router, publisher, number, *size);
         number += 1;
         if number == 100 {
             println!("flooding");
@@ -118,11 +121,13 @@ pub(crate) fn flood_until(router: Arc<Router>, publisher: u32, mixed: bool, over
     number
 }
 
-fn begin_flood(router: &Arc<Router>, publisher: u32, mixed: bool) -> Flood {
-    let (router, over) = (router.clone(), Arc::new(AtomicBool::new(false)));
-    let is_over = over.clone();
-    let thread = thread::spawn(move || flood_until(router, publisher, mixed, &is_over));
-    Flood { publisher, over, thread }
+impl Flood {
+    fn begin(router: &Arc<Router>, publisher: u32, sizes: &'static [usize]) -> Self {
+        let (router, over) = (router.clone(), Arc::new(AtomicBool::new(false)));
+        let is_over = over.clone();
+        let thread = thread::spawn(move || flood_until(&router, publisher, sizes, &is_over));
+        Self { publisher, over, thread }
+    }
 }
 
 impl Heard {

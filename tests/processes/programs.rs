@@ -87,7 +87,8 @@ async fn hold(router: Arc<Router>, floods: bool) -> Result<(), BoxError> {
     println!("main {}", router.node_id());
     if floods {
         let node = router.clone();
-        thread::spawn(move || node::flood_until(node, 2, true, &AtomicBool::new(false)));
+        let forever = AtomicBool::new(false);
+        thread::spawn(move || node::flood_until(&node, node.node_id().0, &node::MIXED, &forever));
     }
     pending().await
 }

@@ -107,7 +107,7 @@ impl Remote {
                 return found;
             }
             if let Err(error) = self.read_until(until) {
-                panic!("{}: no line `{beginning}` within {limit:?} ({error}): {:#?}", self.name, self.kept);
+                panic!("{}: no line `{beginning}` within {limit:?} ({error}): {}", self.name, self.said());
             }
         }
     }
@@ -125,9 +125,14 @@ impl Remote {
             match self.read_until(until) {
                 Ok(()) => {}
                 Err(RecvTimeoutError::Timeout) => return,
-                Err(error) => panic!("{}: {error}: {:#?}", self.name, self.kept),
+                Err(error) => panic!("{}: {error}: {}", self.name, self.said()),
             }
         }
+    }
+
+    /// What it has said and nobody has asked for.
+    fn said(&self) -> String {
+        self.kept.iter().map(|(_, line)| format!("\n  {line}")).collect()
     }
 
     fn take(&mut self, beginning: &str) -> Option<(Instant, String)> {
@@ -149,7 +154,7 @@ impl Remote {
         while match self.read_until(until) {
             Ok(()) => true,
             Err(RecvTimeoutError::Disconnected) => false,
-            Err(RecvTimeoutError::Timeout) => panic!("{} does not end: {:#?}", self.name, self.kept),
+            Err(RecvTimeoutError::Timeout) => panic!("{} does not end: {}", self.name, self.said()),
         } {}
         let status = self.process.wait().unwrap();
         LIVING.lock().unwrap().remove(&self.pid());
@@ -160,7 +165,7 @@ impl Remote {
     pub(crate) fn shut_down(&mut self) {
         self.tell("shutdown");
         let code = self.end();
-        assert_eq!(code, 0, "{}: {:#?}", self.name, self.kept);
+        assert_eq!(code, 0, "{}: {}", self.name, self.said());
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) struct Settings {
     pub(crate) max_wait: Duration,
     pub(crate) heartbeat: Duration,
     pub(crate) dead_after: Duration,
+    pub(crate) queue_bytes: usize,
     pub(crate) guarded: bool,
 }
 
@@ -44,6 +45,7 @@ impl Settings {
             max_wait: Duration::from_secs(1),
             heartbeat: Duration::from_secs(2),
             dead_after: Duration::from_secs(8),
+            queue_bytes: 8 << 20,
             guarded: false,
         }
     }
@@ -69,6 +71,7 @@ impl Settings {
             self.max_wait.as_millis().to_string(),
             self.heartbeat.as_millis().to_string(),
             self.dead_after.as_millis().to_string(),
+            self.queue_bytes.to_string(),
             self.guarded.to_string(),
             self.attach_to.join(" "),
         ];
@@ -89,6 +92,7 @@ impl Settings {
             max_wait: millis(word()),
             heartbeat: millis(word()),
             dead_after: millis(word()),
+            queue_bytes: word().parse().unwrap(),
             guarded: word().parse().unwrap(),
             attach_to: words.map(str::to_owned).collect(),
         }
@@ -100,6 +104,7 @@ impl Settings {
             .topology(self.topology)
             .policy(POLICIES[self.policy])
             .max_wait(self.max_wait)
+            .queue_bytes(self.queue_bytes)
             .heartbeat(self.heartbeat, self.dead_after)
             .handshake_timeout(Duration::from_millis(500))
             .connect_timeout(Duration::from_secs(20))

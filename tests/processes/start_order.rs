@@ -18,8 +18,10 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for over in Over::BOTH {
         for topology in [Topology::Star, Topology::Mesh] {
-            let name =
-                format!("{}::the_first_message_after_open_arrives_in_every_start_order_of_a_{topology}", over.name());
+            let name = format!(
+                "{}::the_first_message_after_open_arrives_in_every_start_order_of_a_{topology}",
+                over.name()
+            );
             cases.push(Case::always(name, move || {
                 ORDERS.iter().for_each(|order| first_messages_arrive(over, topology, order));
                 String::new()
@@ -53,7 +55,9 @@ fn first_messages_arrive(over: Over, topology: Topology, order: &[u32; 3]) {
     let place = Place::new();
     let ports = block_on(async { Ports::reserve(3) });
     let addresses: Vec<String> = match over {
-        Over::Ipc => (0..3).map(|id| format!("ipc://{}", place.join(&format!("{id}.sock")).display())).collect(),
+        Over::Ipc => {
+            (0..3).map(|id| format!("ipc://{}", place.join(&format!("{id}.sock")).display())).collect()
+        }
         Over::Tcp => ports.0.iter().map(|port| format!("tcp://{}", port.local_addr().unwrap())).collect(),
     };
     let mut started: Vec<(u32, Remote)> = Vec::new();

@@ -3,7 +3,10 @@
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -14,7 +17,7 @@ use crate::{
     Link, Timeout,
     deliver::Inbox,
     exchange::Exchange,
-    outbox::Gather,
+    outbox::{Flush, Gather},
     protocol::{LinkEnd, LinkId},
     session::Session,
 };
@@ -31,6 +34,12 @@ const MOST_ROOM: usize = 256 * 1024;
 /// How many slices are written by one call; the operating systems take at least this many.
 const SLICES: usize = 64;
 
+/// Messages that come closer to each other than this come fast. Waking the writing task takes about as long.
+const FAST: Duration = Duration::from_micros(30);
+
+/// How many batches are written or read before others who are served by the same thread have their turn.
+const TURN: usize = 8;
+
 /// How long a node that is turned away has to take the reason.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -40,6 +49,11 @@ pub(crate) struct Wired {
     id: LinkId,
     link: Arc<dyn Link>,
     state: Mutex<State>,
+    /// Held by the one thread that writes.
+    writing: Mutex<Writing>,
+    /// When a thread other than the writing task's last wrote, in nanoseconds since `made`.
+    flushed: AtomicU64,
+    made: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -51,12 +65,45 @@ struct State {
     writer: Option<Waker>,
 }
 
-/// What the writing task does with what it has gathered.
-#[derive(Debug, Clone, Copy)]
+/// How far writing has come.
+#[derive(Debug, Default)]
+struct Writing {
+    slices: VecDeque<Bytes>,
+    /// Nothing follows the slices: then the link is closed.
+    last: bool,
+}
+
+impl Flush for Wired {
+    /// Writes what is queued, on the thread that has queued it: nobody has to wake up for a message that comes alone.
+    ///
+    /// When they come fast it leaves them to the writing task, which writes many at once.
+    fn flush(&self) -> bool {
+        let now = self.made.elapsed().as_nanos() as u64;
+        let last = self.flushed.load(Relaxed);
+        if now.saturating_sub(last) < FAST.as_nanos() as u64 {
+            return false;
+        }
+        let Ok(mut writing) = self.writing.try_lock() else { return false };
+        let session = {
+            let state = self.lock();
+            if state.closing || !state.frames.is_empty() {
+                return false;
+            }
+            state.session.clone()
+        };
+        let Some(session) = session.filter(|_| writing.slices.is_empty()) else { return false };
+        self.flushed.store(now, Relaxed);
+        let gathered = session.gather(self.id, &mut writing.slices, None);
+        gathered == Gather::Ready && self.write_some(&mut writing.slices).is_ok() && writing.slices.is_empty()
+    }
+}
+
+/// What the writing task does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
-    /// Writes it, and asks for more.
+    /// Writes, and asks for more.
     More,
-    /// Writes it, and closes the link.
+    /// Writes its last words, and closes the link.
     Close,
     /// Nothing: the link carries nothing any more.
     Leave,
@@ -64,7 +111,14 @@ enum Next {
 
 impl Wired {
     pub(crate) fn new(id: LinkId, link: Arc<dyn Link>) -> Self {
-        Self { id, link, state: Mutex::default() }
+        Self {
+            id,
+            link,
+            state: Mutex::default(),
+            writing: Mutex::default(),
+            flushed: AtomicU64::new(0),
+            made: Instant::now(),
+        }
     }
 
     pub(crate) fn link(&self) -> &dyn Link {
@@ -91,7 +145,9 @@ impl Wired {
     }
 
     /// Has the link carry a session.
-    pub(crate) fn establish(&self, session: Arc<Session>) {
+    pub(crate) fn establish(self: &Arc<Self>, session: Arc<Session>) {
+        let flush: Arc<dyn Flush> = self.clone();
+        session.outbox.flushed_by(&flush);
         self.update(|state| state.session = Some(session));
     }
 
@@ -106,31 +162,54 @@ impl Wired {
 
     /// Writes until the link is closed.
     pub(crate) async fn write(self: Arc<Self>) {
-        let mut slices: VecDeque<Bytes> = VecDeque::new();
-        let mut gathered = Vec::new();
-        loop {
-            let next = std::future::poll_fn(|cx| self.poll_gather(&mut gathered, cx)).await;
-            slices.extend(gathered.drain(..).filter(|slice: &Bytes| !slice.is_empty()));
-            let written = match next {
-                Next::More => self.write_all(&mut slices).await,
-                // Who is turned away has a moment to take the reason.
-                Next::Close => {
-                    let writing = Box::pin(self.write_all(&mut slices));
-                    Timeout::new(LAST_WORDS, writing).await;
-                    Err(io::ErrorKind::ConnectionAborted.into())
-                }
-                // Another link has taken over. The other end closes this one when it knows.
-                Next::Leave => return,
-            };
-            if written.is_err() {
-                self.link.close();
-                return;
-            }
+        let mut end = std::future::poll_fn(|cx| self.poll_write(cx)).await;
+        if let Ok(Next::Close) = end {
+            // Who is turned away has a moment to take the reason.
+            let writing = Box::pin(std::future::poll_fn(|cx| self.poll_write(cx)));
+            end = Timeout::new(LAST_WORDS, writing).await.unwrap_or(Ok(Next::Close));
+        }
+        // A link that another one has taken over from is closed by the other end when it knows.
+        if !matches!(end, Ok(Next::Leave)) {
+            self.link.close();
         }
     }
 
+    fn writing(&self) -> MutexGuard<'_, Writing> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes all there is, and waits for more. Ready when there are only last words, and when they are written.
+    fn poll_write(&self, cx: &mut Context<'_>) -> Poll<io::Result<Next>> {
+        for _ in 0..TURN {
+            let mut writing = self.writing();
+            if writing.slices.is_empty() {
+                if writing.last {
+                    return Poll::Ready(Ok(Next::Close));
+                }
+                match std::task::ready!(self.poll_gather(&mut writing.slices, cx)) {
+                    Next::More => {}
+                    Next::Close => {
+                        writing.last = true;
+                        return Poll::Ready(Ok(Next::Close));
+                    }
+                    Next::Leave => return Poll::Ready(Ok(Next::Leave)),
+                }
+            }
+            match self.write_some(&mut writing.slices) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    std::task::ready!(self.link.poll_writable(cx))?;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        // Others who are served by this thread have their turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     /// What to write next.
-    fn poll_gather(&self, slices: &mut Vec<Bytes>, cx: &Context<'_>) -> Poll<Next> {
+    fn poll_gather(&self, slices: &mut VecDeque<Bytes>, cx: &Context<'_>) -> Poll<Next> {
         let mut state = self.lock();
         state.writer = Some(cx.waker().clone());
         if !state.frames.is_empty() {
@@ -149,33 +228,25 @@ impl Wired {
         }
     }
 
-    async fn write_all(&self, slices: &mut VecDeque<Bytes>) -> io::Result<()> {
-        while !slices.is_empty() {
-            let mut written = {
-                let mut vectored = [IoSlice::new(&[]); SLICES];
-                let count = slices.len().min(SLICES);
-                for (vector, slice) in vectored.iter_mut().zip(slices.iter()) {
-                    *vector = IoSlice::new(slice);
-                }
-                match self.link.try_write(&vectored[..count]) {
-                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                    Ok(written) => written,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        std::future::poll_fn(|cx| self.link.poll_writable(cx)).await?;
-                        continue;
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(error) => return Err(error),
-                }
-            };
-            while let Some(first) = slices.front_mut() {
-                if written < first.len() {
-                    first.advance(written);
-                    break;
-                }
-                written -= first.len();
-                slices.pop_front();
+    /// Writes what the link takes at once of the slices, by one call.
+    fn write_some(&self, slices: &mut VecDeque<Bytes>) -> io::Result<()> {
+        let mut vectored = [IoSlice::new(&[]); SLICES];
+        let count = slices.len().min(SLICES);
+        for (vector, slice) in vectored.iter_mut().zip(slices.iter()) {
+            *vector = IoSlice::new(slice);
+        }
+        let mut written = match self.link.try_write(&vectored[..count]) {
+            Ok(0) if count > 0 => return Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            written => written?,
+        };
+        while let Some(first) = slices.front_mut() {
+            if written < first.len() {
+                first.advance(written);
+                break;
             }
+            written -= first.len();
+            slices.pop_front();
         }
         Ok(())
     }
@@ -186,7 +257,10 @@ impl Wired {
         let mut inbox = Inbox { link: self.id, session: None };
         let mut room = ROOM;
         let mut lacking = 0;
-        loop {
+        for turn in 1.. {
+            if turn % TURN == 0 {
+                tokio::task::yield_now().await;
+            }
             // A buffer is filled before there is a new one: a message that waits keeps alive the whole buffer that it
             // was read into, and that must not be more than a few times its size.
             if buffer.capacity() - buffer.len() < lacking.max(LEAST_ROOM) {
@@ -228,5 +302,6 @@ impl Wired {
                 }
             }
         }
+        LinkEnd::Lost
     }
 }

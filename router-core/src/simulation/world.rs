@@ -265,9 +265,9 @@ impl World {
     /// An end puts everything that it has to say on the wire.
     fn write(&mut self, id: LinkId, from: usize) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        let mut slices: Vec<Bytes> = link.ends[from].frames.drain(..).collect();
+        let mut slices: VecDeque<Bytes> = link.ends[from].frames.drain(..).collect();
         if let Some(session) = &link.ends[from].session {
-            let mut gathered = Vec::new();
+            let mut gathered = VecDeque::new();
             while session.gather(id, &mut gathered, None) == Gather::Ready {
                 slices.append(&mut gathered);
             }

@@ -111,7 +111,11 @@ fn the_way_back_is_a_meeting_too() {
 struct After<F>(F);
 
 impl<F: Fn(u64) + Send + Sync + 'static> tidings_task::Middleware<()> for After<F> {
-    async fn call(&self, ctx: &mut tidings_task::Context<()>, next: tidings_task::Next<'_, ()>) -> Result<()> {
+    async fn call(
+        &self,
+        ctx: &mut tidings_task::Context<()>,
+        next: tidings_task::Next<'_, ()>,
+    ) -> Result<()> {
         next.run(ctx).await?;
         (self.0)(ctx.total_step);
         Ok(())
@@ -223,7 +227,9 @@ fn finish_while_others_stand_at_the_barrier_ends_all() {
     within_deadline(|| async {
         let nodes = mesh(3).await;
         let mut tasks: Vec<Task> = nodes.iter().map(task).collect();
-        tasks.iter_mut().for_each(|task| drop(task.with(Barrier::default())));
+        for task in &mut tasks {
+            task.with(Barrier::default());
+        }
         let (inside, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (enters, waits) = (inside.clone(), go_on.clone());
         // It is in its step, so that the others stand at the barrier on their way back.

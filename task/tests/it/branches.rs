@@ -228,7 +228,8 @@ fn a_dropped_run_leaves_the_state_to_the_next_one() {
 #[test]
 fn a_step_lock_lets_one_branch_run_at_a_time() {
     within_deadline(|| async {
-        let (inside, most, lock) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), StepLock::default());
+        let (inside, most, lock) =
+            (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), StepLock::default());
         let branch = || {
             let (inside, most) = (inside.clone(), most.clone());
             lock.exclusive(asynchronous(move |_: Shared<()>| {

@@ -49,15 +49,27 @@ fn the_first_of_two_nodes_to_finish_ends_both() {
     within_deadline(|| async {
         let nodes = mesh(2).await;
         let (mut long, mut short) = (task(&nodes[0]), task(&nodes[1]));
-        long.step_async(|ctx| {
+        let reached = Arc::new(tokio::sync::Notify::new());
+        let (reaches, waits) = (reached.clone(), reached);
+        long.step_async(move |ctx| {
+            let reaches = reaches.clone();
             Box::pin(async move {
-                match ctx.total_step {
-                    3 => ctx.task().wait_for::<()>("never").await.map(drop),
-                    _ => Ok(()),
+                if ctx.total_step < 3 {
+                    return Ok(());
                 }
+                reaches.notify_one();
+                ctx.task().wait_for::<()>("never").await.map(drop)
             })
         });
-        short.step(|_| ());
+        short.step_async(move |ctx| {
+            let waits = waits.clone();
+            Box::pin(async move {
+                if ctx.total_step == 0 {
+                    waits.notified().await;
+                }
+                Ok(())
+            })
+        });
         let long = tokio::spawn(async move {
             long.run(10).await.unwrap();
             long.context().total_step
@@ -141,7 +153,10 @@ fn two_tasks_after_one_another_are_not_mixed_up_by_finish() {
         for round in 0..20usize {
             // All at once: everyone is told by everyone else who has been told.
             let mut tasks: Vec<Task> = nodes.iter().map(endless).collect();
-            assert!(tasks.iter().all(|task| !task.is_finished()), "round {round} was ended by the one before");
+            assert!(
+                tasks.iter().all(|task| !task.is_finished()),
+                "round {round} was ended by the one before"
+            );
             let mut first = tasks.swap_remove(round % 3);
             let others: Vec<_> = tasks
                 .into_iter()

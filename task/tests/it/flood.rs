@@ -86,9 +86,12 @@ fn a_handler_that_emits_beyond_its_budget_gets_an_error_that_says_so_and_the_res
         let full = source.downcast::<Error>().expect("an error of ours");
         assert!(matches!(*full, Error::Full { .. }), "{full:?}");
         let text = full.to_string();
-        assert!(text.contains("node 1") && text.contains("`answer`") && text.contains("handler_budget"), "{text}");
+        assert!(
+            text.contains("node 1") && text.contains("`answer`") && text.contains("handler_budget"),
+            "{text}"
+        );
         let accepted = accepted.len();
-        assert!((64..200).contains(&accepted), "{accepted} messages were taken");
+        assert!((32..200).contains(&accepted), "{accepted} messages were taken");
         go_on.notify_one();
         log.filled(accepted).await;
         // What comes after it comes last: nothing was duplicated, nothing lost.
@@ -102,7 +105,8 @@ fn a_handler_that_emits_beyond_its_budget_gets_an_error_that_says_so_and_the_res
 #[test]
 fn a_local_loop_beyond_its_budget_gets_an_error_too() {
     within_deadline(|| async {
-        let router = <dyn tidings_router_core::Router>::builder().listener_bytes(1024).handler_budget(8 * 1024);
+        let router =
+            <dyn tidings_router_core::Router>::builder().listener_bytes(1024).handler_budget(8 * 1024);
         let mut task = task(&router.open().await.unwrap());
         let handle = task.handle();
         // Each message makes two more: that ends badly, and says so.

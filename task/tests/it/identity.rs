@@ -15,7 +15,9 @@ fn a_task_without_roles_has_them_all_and_one_with_roles_has_those() {
 fn a_task_alone_has_its_own_labels_and_is_standalone() {
     let task = Task::builder().labels(["gpu0", "fast"]).build();
     assert_eq!(task.labels(), ["gpu0", "fast", "node.0", "standalone"]);
-    assert!(task.match_labels(["node.0"]) && task.match_labels(["cpu", "gpu*"]) && task.match_labels(["gpu?"]));
+    assert!(
+        task.match_labels(["node.0"]) && task.match_labels(["cpu", "gpu*"]) && task.match_labels(["gpu?"])
+    );
     assert!(!task.match_labels(["node.1", "gpu", "distributed"]) && !task.match_labels([""; 0]));
 }
 

@@ -1,4 +1,5 @@
 //! What a task promises, on one node and on several.
+#![expect(clippy::unwrap_used, reason = "tests, also in what they share")]
 
 mod barrier;
 mod branches;

@@ -62,7 +62,10 @@ fn r5_an_error_of_a_handler_is_visible_at_once_and_others_go_on() {
         }
         let ended = deadline("end", listening.run(5)).await;
         let Err(Error::Failed { what, source }) = ended else { panic!("{ended:?}") };
-        assert_eq!((what.as_str(), source.to_string().as_str()), ("the handler of `number`", "three is too many"));
+        assert_eq!(
+            (what.as_str(), source.to_string().as_str()),
+            ("the handler of `number`", "three is too many")
+        );
         for number in 4..10u32 {
             nodes[0].emit("number", &number).await.unwrap();
         }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tidings_router_core::{Memory, Router, Topology};
-use tidings_task::{State, Task};
+use tidings_task::Task;
 use tidings_testkit::{Cluster, Setup, eventually};
 
 /// Runs a test under a watchdog.
@@ -28,11 +28,6 @@ pub(crate) async fn mesh(count: u32) -> Cluster {
 /// A task without a state.
 pub(crate) fn task(router: &Arc<dyn Router>) -> Task {
     Task::builder().router(router.clone()).build()
-}
-
-/// A task with a state.
-pub(crate) fn task_with<S: State>(router: &Arc<dyn Router>, state: S) -> Task<S> {
-    Task::builder().router(router.clone()).state(state).build()
 }
 
 /// What happened, in order.

@@ -24,10 +24,13 @@ fn r15_a_timeout_is_an_error_and_nothing_polls() {
         let limit = Duration::from_millis(300);
         let mut waiting = pin!(task.wait_for::<u32>("answer").timeout(limit).into_future());
         let (mut polls, started) = (0, Instant::now());
-        let ended = deadline("end of the wait", std::future::poll_fn(|cx| {
-            polls += 1;
-            waiting.as_mut().poll(cx)
-        }))
+        let ended = deadline(
+            "end of the wait",
+            std::future::poll_fn(|cx| {
+                polls += 1;
+                waiting.as_mut().poll(cx)
+            }),
+        )
         .await;
         let Err(Error::Timeout { what, after }) = ended else { panic!("{ended:?}") };
         assert_eq!((what.as_str(), after), ("`answer`", limit));

@@ -114,7 +114,8 @@ pub async fn what_waits_stays_within_its_bounds(fixture: &dyn Fixture) {
 pub async fn a_slow_listener_does_not_stall_the_others(fixture: &dyn Fixture) {
     const COUNT: u64 = 5000;
     let cluster = Cluster::each(fixture, 3, |id, builder| match id {
-        1 => small(builder).max_wait(MAX_WAIT).policy(Policy::DropOldest),
+        // Its window is larger than its listener's queue, so that it is the listener that is found to lag.
+        1 => small(builder).window(256 * KIB).max_wait(MAX_WAIT).policy(Policy::DropOldest),
         _ => small(builder),
     })
     .await;
