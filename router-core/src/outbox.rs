@@ -344,6 +344,11 @@ impl Outbox {
         (state.queue.queued_bytes(), state.queue.queued_messages(), state.lagging)
     }
 
+    /// Whether everything that is queued was handed to a link.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.lock().queue.is_drained()
+    }
+
     /// Messages that the peer has not confirmed.
     pub(crate) fn unconfirmed(&self) -> u64 {
         self.lock().queue.unconfirmed()

@@ -17,18 +17,21 @@ fn start(name: &str, threads: usize) -> Runtime {
         .expect("the operating system gives us threads and an epoll descriptor")
 }
 
+/// How many cores there are. Slow: it reads files.
+fn cores() -> usize {
+    available_parallelism().map_or(2, usize::from)
+}
+
 /// The runtime that serves links and timers.
 pub fn io() -> &'static Handle {
     static IO: OnceLock<Runtime> = OnceLock::new();
-    let cores = available_parallelism().map_or(2, usize::from);
-    IO.get_or_init(|| start("tidings-io", (cores / 2).clamp(1, 4))).handle()
+    IO.get_or_init(|| start("tidings-io", (cores() / 2).clamp(1, 4))).handle()
 }
 
 /// The runtime that runs handlers and mains: user code.
 pub fn work() -> &'static Handle {
     static WORK: OnceLock<Runtime> = OnceLock::new();
-    let cores = available_parallelism().map_or(2, usize::from);
-    WORK.get_or_init(|| start("tidings-work", cores.max(2))).handle()
+    WORK.get_or_init(|| start("tidings-work", cores().max(2))).handle()
 }
 
 /// Runs user code that may block: other tasks of the same thread go on elsewhere meanwhile.

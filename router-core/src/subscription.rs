@@ -10,7 +10,7 @@ use std::{
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
 
-use crate::{DropReason, Envelope, Event, Listener, Result};
+use crate::{DropReason, Envelope, Event, Listener, Result, runtime};
 
 /// The events of one name or pattern, as a stream of `T`s; made by `Router::subscribe`.
 ///
@@ -52,7 +52,8 @@ impl<T: DeserializeOwned + 'static> Subscription<T> {
 
     /// The next event; blocks this thread until there is one. `None` at the end.
     pub fn next_wait(&mut self) -> Option<Event<T>> {
-        crate::runtime::block_on(self.next())
+        // The usual case under load needs neither a waker nor a look at the runtime.
+        self.try_next().or_else(|| runtime::block_on(self.next()))
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event<T>>> {

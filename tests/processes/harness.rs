@@ -101,11 +101,10 @@ pub(crate) fn run(cases: Vec<Case>, after_each: fn()) -> ExitCode {
         after_each();
     }
     let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    let (filtered, took) = (others.len(), begin.elapsed().as_secs_f32());
     println!(
-        "\ntest result: {verdict}. {passed} passed; {failed} failed; {ignored} ignored; 0 measured; {} filtered \
-         out; finished in {:.2}s\n",
-        others.len(),
-        begin.elapsed().as_secs_f32()
+        "\ntest result: {verdict}. {passed} passed; {failed} failed; {ignored} ignored; 0 measured; \
+         {filtered} filtered out; finished in {took:.2}s\n"
     );
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -94,7 +94,9 @@ impl Flush for Wired {
         let Some(session) = session.filter(|_| writing.slices.is_empty()) else { return false };
         self.flushed.store(now, Relaxed);
         let gathered = session.gather(self.id, &mut writing.slices, None);
-        gathered == Gather::Ready && self.write_some(&mut writing.slices).is_ok() && writing.slices.is_empty()
+        let written = gathered == Gather::Ready && self.write_some(&mut writing.slices).is_ok();
+        // What others have queued meanwhile is left to the writing task.
+        written && writing.slices.is_empty() && session.outbox.is_drained()
     }
 }
 
