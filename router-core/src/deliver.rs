@@ -234,12 +234,15 @@ impl Run<'_> {
     }
 }
 
-fn peek(buffer: &[u8], limit: usize) -> Result<Option<(usize, u8)>, LinkEnd> {
+/// The length and the kind of a frame.
+type Head = (usize, u8);
+
+fn peek(buffer: &[u8], limit: usize) -> Result<Option<Head>, LinkEnd> {
     frame::peek(buffer, limit).map_err(LinkEnd::Protocol)
 }
 
 /// How many bytes and messages of whole messages stand at the start, and the frame behind them.
-fn data_extent(buffer: &[u8], limit: usize) -> Result<(usize, u64, Option<(usize, u8)>), LinkEnd> {
+fn data_extent(buffer: &[u8], limit: usize) -> Result<(usize, u64, Option<Head>), LinkEnd> {
     let (mut extent, mut messages) = (0, 0);
     loop {
         match peek(&buffer[extent..], limit)? {

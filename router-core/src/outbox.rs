@@ -203,7 +203,6 @@ impl Outbox {
     }
 
     /// Queues for a peer that is not waited for: what does not fit is dropped, as its policy says.
-
     fn push_unawaited(&self, state: &mut State, outgoing: Outgoing<'_>, credit: Option<&Arc<Credit>>) {
         let reason = if state.lagging { DropReason::Lagging } else { DropReason::Disconnected };
         let policy = if state.lagging { self.policy } else { Policy::DropNewest };

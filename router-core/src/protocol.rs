@@ -1,6 +1,6 @@
 //! What decides: a state machine without I/O and without a clock.
 //!
-//! Inputs and the time go in: a link was made, a frame came, a link broke, a timer ran out. [`Action`]s come out: dial
+//! Inputs and the time go in: a link was made, a frame came, a link broke, a timer ran out. actions come out: dial
 //! there, send that, this link carries that session now. Whoever carries bytes (`node`, or a simulation in a test)
 //! does what they say. Messages themselves do not pass through it: they go from the routes to the peers' queues, and
 //! from links to listeners; the machine says which links carry whose queue.

@@ -1,4 +1,4 @@
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
 
@@ -93,6 +93,69 @@ pub trait Router: fmt::Debug + Send + Sync + 'static {
 
     /// Leaves the cluster: sends what is queued, says goodbye, and is back by the deadline.
     fn close(&self, deadline: Duration) -> BoxFuture<'_, Report>;
+}
+
+/// So that what takes a `&dyn Router` also takes an `&Arc<Router>`.
+impl<R: Router + ?Sized> Router for Arc<R> {
+    fn node_id(&self) -> NodeId {
+        (**self).node_id()
+    }
+
+    fn incarnation(&self) -> Incarnation {
+        (**self).incarnation()
+    }
+
+    fn cluster(&self) -> &str {
+        (**self).cluster()
+    }
+
+    fn labels(&self) -> &[String] {
+        (**self).labels()
+    }
+
+    fn topology(&self) -> Topology {
+        (**self).topology()
+    }
+
+    fn addresses(&self) -> Vec<Address> {
+        (**self).addresses()
+    }
+
+    fn peers(&self) -> Vec<Peer> {
+        (**self).peers()
+    }
+
+    fn listeners(&self, event: &str) -> usize {
+        (**self).listeners(event)
+    }
+
+    fn stats(&self) -> Stats {
+        (**self).stats()
+    }
+
+    fn changes(&self) -> Changes {
+        (**self).changes()
+    }
+
+    fn revision(&self) -> Revision {
+        (**self).revision()
+    }
+
+    fn publish(&self, event: &str, payload: &dyn Payload, options: &EmitOptions) -> Result<Publish> {
+        (**self).publish(event, payload, options)
+    }
+
+    fn listen(&self, pattern: &str, options: ListenOptions) -> Result<Listener> {
+        (**self).listen(pattern, options)
+    }
+
+    fn attach(&self, addresses: Vec<Address>) -> BoxFuture<'_, Result<()>> {
+        (**self).attach(addresses)
+    }
+
+    fn close(&self, deadline: Duration) -> BoxFuture<'_, Report> {
+        (**self).close(deadline)
+    }
 }
 
 impl dyn Router {

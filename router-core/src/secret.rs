@@ -37,7 +37,7 @@ impl Secret {
                 return Err(invalid(format!("others may read it (mode {:03o}): chmod 600", mode & 0o777)));
             }
         }
-        Self::new(bytes.trim_ascii()).map_err(|reason| invalid(reason))
+        Self::new(bytes.trim_ascii()).map_err(invalid)
     }
 
     /// The secret that these bytes are, if there are enough of them.

@@ -29,12 +29,15 @@ pub trait Fixture: fmt::Debug + Send + Sync {
     fn directory(&self) -> &Path;
 }
 
+/// Makes the transport of the node of this index, with files in this directory.
+type Make = Box<dyn Fn(&Path, usize) -> Arc<dyn Transport> + Send + Sync>;
+
 /// A [`Fixture`] made of a function that makes transports.
 pub struct Setup {
     topology: Topology,
     cluster: String,
     made: AtomicUsize,
-    make: Box<dyn Fn(&Path, usize) -> Arc<dyn Transport> + Send + Sync>,
+    make: Make,
     directory: PrivateDir,
 }
 

@@ -13,8 +13,11 @@ use crate::{
 /// How much later than its heartbeat says a node may notice that nothing comes any more: a tenth.
 const TOLERANCE: f64 = 1.1;
 
+/// What is done to the network; returns the figures.
+type Body = fn(&mut Pair) -> String;
+
 pub(crate) fn cases() -> Vec<Case> {
-    let cases: [(&str, fn(&mut Pair) -> String); 6] = [
+    let cases: [(&str, Body); 6] = [
         ("both_sides_notice_that_all_traffic_is_dropped", everything_is_dropped),
         ("both_sides_agree_on_a_partition_into_the_listening_side", |pair| one_way(pair, 0)),
         ("both_sides_agree_on_a_partition_into_the_dialling_side", |pair| one_way(pair, 1)),
@@ -22,13 +25,11 @@ pub(crate) fn cases() -> Vec<Case> {
         ("a_tenth_of_all_packets_lost_loses_no_message", packets_are_lost),
         ("a_wire_that_is_down_for_a_while_loses_nothing", wire_is_down),
     ];
-    let case = |(name, body): (&str, fn(&mut Pair) -> String)| {
-        Case::new(format!("netns::{name}"), move || in_namespaces(body))
-    };
+    let case = |(name, body): (&str, Body)| Case::new(format!("netns::{name}"), move || in_namespaces(body));
     cases.map(case).into()
 }
 
-fn in_namespaces(body: fn(&mut Pair) -> String) -> Outcome {
+fn in_namespaces(body: Body) -> Outcome {
     if let Some(reason) = netns::missing() {
         assert!(!netns::is_required(), "the network tests cannot run here: {reason}");
         return Outcome::Skipped(reason);

@@ -163,7 +163,7 @@ impl Machine {
 
     /// A dialling node has proved itself: it is let in, unless its id is taken or there is a better link.
     pub(super) fn proved(&mut self, now: Instant, link: LinkId, remote: String, until: Instant, peer: Hello) {
-        let busy = self.closing.then(|| (RejectReason::Busy, "the node is shutting down"));
+        let busy = self.closing.then_some((RejectReason::Busy, "the node is shutting down"));
         let seat = self.seats.get_mut(&peer.node_id).filter(|seat| seat.link.is_some());
         let taken = seat.and_then(|seat| {
             let old = seat.link.as_ref()?;

@@ -39,7 +39,7 @@ struct Gate;
 
 impl<S: State> Middleware<S> for Gate {
     async fn call(&self, ctx: &mut Context<S>, next: Next<'_, S>) -> Result<()> {
-        if ctx.total_step % 2 == 0 { next.run(ctx).await } else { Ok(()) }
+        if ctx.total_step.is_multiple_of(2) { next.run(ctx).await } else { Ok(()) }
     }
 }
 

@@ -78,7 +78,8 @@ pub async fn a_full_queue_makes_the_sender_wait(fixture: &dyn Fixture) {
     assert_eq!(cluster.dropped(), 0);
 }
 
-/// `try_now` on a full queue is [`Error::Full`], which names the queue; what was taken before arrives, that does not.
+/// `try_now` on a full queue is [`Error::Full`](tidings_router_core::Error::Full), which names the queue; what was
+/// taken before arrives, that does not.
 pub async fn trying_now_says_full_and_loses_nothing(fixture: &dyn Fixture) {
     let cluster = Cluster::with(fixture, 2, small).await;
     let (router, mut heard) = listening(&cluster).await;
