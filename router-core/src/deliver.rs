@@ -19,6 +19,10 @@ use crate::{
     wire::{MAX_HANDSHAKE, WireError, control::Control, data::DataHeader, frame, kind},
 };
 
+/// How many bytes of messages are given back to their sender's window together: few enough that a slow listener is seen
+/// to go on, many enough to cost nothing.
+const CREDIT: u64 = 16 * 1024;
+
 /// What has been read from a link and not handed on: the start of a frame.
 #[derive(Debug)]
 pub(crate) struct Inbox {
@@ -115,13 +119,21 @@ impl Exchange {
     ) -> Result<(), LinkEnd> {
         // A link that another one has taken over from brings nothing any more: it will be sent again.
         let Some(_receiving) = session.receiving(link) else { return Ok(()) };
-        let credit = session.arrive(messages, block.len() as u64);
+        session.arrive(messages, block.len() as u64);
+        let mut credit = session.credit();
         let mut start = 0;
         let mut run: Option<Run<'_>> = None;
         for bytes in frame::split(&block) {
             let (header, event) = DataHeader::decode(bytes).map_err(LinkEnd::Protocol)?;
             self.check_source(session, header.source)?;
             let end = start + bytes.len();
+            if credit.bytes() >= CREDIT {
+                if let Some(run) = run.take() {
+                    self.deliver_run(session, &block, run, &credit, now)?;
+                }
+                credit = session.credit();
+            }
+            credit.add(bytes.len() as u64);
             let envelope = Envelope::new(header, block.slice(start + DataHeader::LEN..end));
             match &mut run {
                 Some(run) if run.goes_with(&header, event) => {

@@ -196,6 +196,11 @@ impl ListenerQueue {
         (messages, state.pushed_bytes.saturating_sub(self.popped_bytes.load(Relaxed)))
     }
 
+    /// How many messages its owner has taken.
+    pub(crate) fn taken(&self) -> u64 {
+        self.popped.load(Relaxed)
+    }
+
     fn is_full(&self, state: &State) -> bool {
         let (messages, bytes) = self.waiting(state);
         messages >= self.max_messages || bytes >= self.max_bytes

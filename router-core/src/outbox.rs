@@ -28,6 +28,9 @@ use crate::{
     },
 };
 
+/// How often a peer that may be stuck is asked within [`Limits::max_wait`].
+const ASKED: u32 = 4;
+
 /// How many bytes are handed to a link at once.
 const BATCH: u64 = 256 * 1024;
 
@@ -69,8 +72,10 @@ struct State {
     written: u64,
     consumed: u64,
     window: u64,
-    /// Grows with everything that is handed to a link.
+    /// Grows with everything that is handed to a link, and that the peer is known to have taken.
     progress: u64,
+    /// The number that the peer told last, which changes when it takes messages.
+    taken: u64,
     waiters: Waiters,
     lagging: bool,
     stuck: Option<(Instant, u64)>,
@@ -300,9 +305,25 @@ impl Outbox {
     pub(crate) fn confirm(&self, received: Received) {
         let mut state = self.lock();
         state.queue.confirm(received.messages);
-        state.consumed = state.consumed.max(received.consumed).min(state.written);
+        let consumed = state.consumed.max(received.consumed).min(state.written);
+        state.progress += consumed - state.consumed;
+        state.consumed = consumed;
         let wake_writer = !state.queue.is_drained();
         self.unlock(state, wake_writer);
+    }
+
+    /// The peer has told a number that changes when it takes messages.
+    pub(crate) fn note_taken(&self, taken: u64) {
+        let mut state = self.lock();
+        if state.taken != taken {
+            state.taken = taken;
+            state.progress += 1;
+        }
+    }
+
+    /// A number that changes when the peer takes messages.
+    pub(crate) fn progress(&self) -> u64 {
+        self.lock().progress
     }
 
     /// Everything that was queued is dropped, and nothing is queued any more.
@@ -341,6 +362,12 @@ impl Outbox {
     pub(crate) fn load(&self) -> (u64, u64, bool) {
         let state = self.lock();
         (state.queue.queued_bytes(), state.queue.queued_messages(), state.lagging)
+    }
+
+    /// Whether the peer has to take something before it gets more.
+    pub(crate) fn is_waiting(&self) -> bool {
+        let state = self.lock();
+        !state.queue.is_drained() || state.written > state.consumed
     }
 
     /// Whether everything that is queued was handed to a link.
@@ -447,7 +474,13 @@ impl Outbox {
             _ => state.stuck.insert((now, progress)).0,
         };
         if now < since + max_wait {
-            return Lag::Until(since + max_wait);
+            // Whether it is stuck or slow it says itself, if it is there at all. A hub may have to ask on.
+            let link = state.link;
+            if link.is_some() && now > since {
+                Control::Ping.encode(&mut state.control);
+            }
+            self.unlock(state, true);
+            return Lag::Until((now + max_wait / ASKED).min(since + max_wait));
         }
         state.stuck = None;
         if self.policy == Policy::Evict {

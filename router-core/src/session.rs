@@ -77,11 +77,15 @@ impl Session {
         (*inbound == Some(link)).then_some(inbound)
     }
 
-    /// Counts messages that have arrived by one read, and returns what gives their bytes back.
-    pub(crate) fn arrive(self: &Arc<Self>, messages: u64, bytes: u64) -> Arc<Credit> {
+    /// Counts messages that have arrived.
+    pub(crate) fn arrive(&self, messages: u64, bytes: u64) {
         self.received.fetch_add(messages, Relaxed);
         self.received_bytes.fetch_add(bytes, Relaxed);
-        Arc::new(Credit::new(self.clone(), bytes))
+    }
+
+    /// What gives bytes that have arrived back to the peer's window when they have been taken.
+    pub(crate) fn credit(self: &Arc<Self>) -> Arc<Credit> {
+        Arc::new(Credit::new(self.clone()))
     }
 
     /// Counts messages that will not come.

@@ -21,7 +21,7 @@ use crate::{Context, Middleware, Next, State, TaskHandle};
 /// Every member of the cluster must have the same barriers in its task, told apart by their [names](Self::named).
 #[derive(Debug)]
 pub struct Barrier {
-    event: String,
+    name: String,
     meeting: OnceLock<Arc<Meeting>>,
 }
 
@@ -55,7 +55,7 @@ struct Meeting {
 impl Barrier {
     /// A barrier that is told from others by its name. Default: `step`.
     pub fn named(name: &str) -> Self {
-        Self { event: format!("tidings.task.barrier.{name}"), meeting: OnceLock::new() }
+        Self { name: name.to_owned(), meeting: OnceLock::new() }
     }
 }
 
@@ -74,12 +74,13 @@ impl<S: State> Middleware<S> for Barrier {
     fn attach(&self, task: &TaskHandle) {
         let meeting = Arc::new(Meeting {
             task: task.clone(),
-            event: self.event.clone(),
+            // Tasks that follow each other on the same nodes do not meet each other.
+            event: format!("tidings.task.barrier.{}.{}", task.core.id, self.name),
             here: AtomicU64::new(0),
             others: Mutex::default(),
             changed: watch::Sender::new(0),
         });
-        match task.router().listen(&self.event, ListenOptions::default()) {
+        match task.router().listen(&meeting.event, ListenOptions::default()) {
             Ok(listener) => {
                 runtime::work().spawn(meeting.clone().listen(Subscription::new(listener)));
             }
@@ -146,7 +147,7 @@ impl Meeting {
                     Some(Change::Joined(peer)) => self.say(Word::Arrived(self.here.load(Relaxed)), Some(peer.node_id)).await,
                     Some(_) => {}
                 },
-                () = self.task.core.until_over() => return,
+                () = self.task.core.until(|phase| phase.closed) => return,
             }
             self.changed.send_modify(|changes| *changes += 1);
         }

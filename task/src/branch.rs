@@ -11,7 +11,8 @@ use tidings_router_core::{BoxFuture, Error, Result, Timeout, runtime};
 use tokio::task::JoinSet;
 
 use crate::{
-    Context, Middleware, Next, Outcome, State, TaskHandle, handlers::panic_error, outcome::step_error,
+    Context, Middleware, Next, Outcome, State, TaskHandle, handlers::panic_error, in_step,
+    outcome::step_error,
 };
 
 /// How long the other branches have to end once one has failed.
@@ -71,7 +72,9 @@ where
             let function = function.clone();
             Box::pin(async move {
                 // A thread of its own: branches may block, and wait for each other.
-                let called = runtime::work().spawn_blocking(move || function(&shared).into_result()).await;
+                let called = runtime::work()
+                    .spawn_blocking(move || in_step::scope(|| function(&shared).into_result()))
+                    .await;
                 let result = called.map_err(|error| match error.try_into_panic() {
                     Ok(panic) => panic_error(panic),
                     Err(error) => error.into(),
@@ -178,7 +181,7 @@ impl<S: State, B: Branches<S>> Branch<S> for InTurn<B> {
 async fn run_at_once<S: State>(parts: Arc<[RunPart<S>]>, shared: Shared<S>) -> Result<()> {
     let mut running = JoinSet::new();
     for part in parts.iter() {
-        running.spawn_on((part.0)(shared.share()), runtime::work());
+        running.spawn_on(in_step::Scoped::new((part.0)(shared.share())), runtime::work());
     }
     let mut failed = false;
     loop {
@@ -201,8 +204,11 @@ async fn run_at_once<S: State>(parts: Arc<[RunPart<S>]>, shared: Shared<S>) -> R
                 Err(error) => Error::failed("a branch", error),
             },
         };
-        // The first error is the task's; it also ends what the others wait for.
-        shared.task.core.fail(error);
+        // The first error is the task's; it also ends what the others wait for. A branch whose wait has ended with the run
+        // has not failed.
+        if !(matches!(error, Error::Finished) && shared.task.core.phase().is_over()) {
+            shared.task.core.fail(error);
+        }
         failed = true;
     }
 }

@@ -16,10 +16,10 @@ fn ended() -> MutexGuard<'static, Ended> {
     ENDED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The event that says that the next task of this name has finished.
-pub(crate) fn event(router: &dyn Router, name: &str) -> String {
+/// What tells the next task of this name from those before it.
+pub(crate) fn id(router: &dyn Router, name: &str) -> String {
     let number = ended().get(&(router.incarnation(), name.to_owned())).copied().unwrap_or_default();
-    format!("tidings.task.finish.{name}.{number}")
+    format!("{name}.{number}")
 }
 
 /// Notes that a task of this name has come to its end.

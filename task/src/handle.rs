@@ -14,6 +14,8 @@ use crate::{
     ListenerId, Outcome, WaitFor, finish,
     handlers::{Handler, Progress, Served},
     labels,
+    phase::Phase,
+    program::chain,
 };
 
 /// What a task is to all that have to do with it.
@@ -23,23 +25,17 @@ pub(crate) struct Core {
     pub(crate) name: String,
     pub(crate) labels: Vec<String>,
     pub(crate) roles: Vec<String>,
+    /// The task's name, and which of its namesakes on this router it is: the same on all nodes.
+    pub(crate) id: String,
     finish_event: String,
     next_id: AtomicU64,
     handlers: Mutex<Vec<Handler>>,
     error: Mutex<Option<Error>>,
-    over: watch::Sender<Over>,
+    phase: watch::Sender<Phase>,
     /// How many groups of branches run now.
     pub(crate) branching: AtomicUsize,
-    finished: AtomicBool,
-    closed: AtomicBool,
-}
-
-/// Whether the task has finished or failed: nothing is waited for any more.
-#[derive(Debug, Default)]
-struct Over {
-    now: bool,
-    /// How often it has been over: a failed task can be run again, and who waited before must not miss its end.
-    times: u64,
+    /// Whether its namesakes to come have been told apart from it.
+    noted: AtomicBool,
 }
 
 impl Core {
@@ -51,52 +47,70 @@ impl Core {
     pub(crate) fn fail(&self, error: Error) {
         let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
         first.get_or_insert(error);
-        self.end();
+        self.end(|phase| phase.failed = true);
     }
 
-    /// Takes the first error out. From then on the task can be run again, unless it has finished.
+    /// Takes the first error out. From then on the task can be run again.
     pub(crate) fn take_error(&self) -> Option<Error> {
         let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
         let error = first.take()?;
-        self.over.send_modify(|over| over.now = self.is_finished() || self.closed.load(Relaxed));
+        self.phase.send_modify(|phase| phase.failed = false);
         Some(error)
     }
 
-    fn end(&self) {
-        self.over.send_modify(|over| {
-            over.now = true;
-            over.times += 1;
+    fn end(&self, end: impl FnOnce(&mut Phase)) {
+        self.phase.send_modify(|phase| {
+            end(phase);
+            phase.ends += 1;
         });
     }
 
-    pub(crate) fn is_finished(&self) -> bool {
-        self.finished.load(Relaxed)
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.borrow()
     }
 
-    pub(crate) fn is_over(&self) -> bool {
-        self.over.borrow().now
+    /// A run begins.
+    pub(crate) fn begin(&self) {
+        self.phase.send_modify(|phase| phase.runs += 1);
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.phase().is_finished()
+    }
+
+    /// Waits until the task has come so far.
+    pub(crate) async fn until(&self, reached: impl Fn(&Phase) -> bool) {
+        // The sender lives as long as we do.
+        let _ = self.phase.subscribe().wait_for(|phase| reached(phase)).await;
     }
 
     /// Waits until the task has finished or failed.
     pub(crate) async fn until_over(&self) {
-        let mut over = self.over.subscribe();
-        let before = over.borrow().times;
-        // The sender lives as long as we do.
-        let _ = over.wait_for(|over| over.now || over.times != before).await;
+        let before = self.phase().ends;
+        self.until(|phase| phase.is_over() || phase.ends != before).await;
     }
 
-    /// Finishes, once. The others are told also by who was told: in some topologies nobody else tells them.
-    pub(crate) fn finish(&self) {
-        if self.finished.swap(true, Relaxed) {
+    /// Finishes this run, once. The others are told also by who was told: in some topologies nobody else tells them.
+    pub(crate) fn finish(&self, run: u64) {
+        let news = self.phase.send_if_modified(|phase| {
+            let news = run > phase.finished;
+            if news {
+                phase.finished = run;
+                phase.ends += 1;
+            }
+            news
+        });
+        if !news {
             return;
         }
-        finish::note(&*self.router, &self.name);
-        self.end();
+        if !self.noted.swap(true, Relaxed) {
+            finish::note(&*self.router, &self.name);
+        }
         // A queue that is full does not take the end either, so it is sent in the background where it can wait.
         let (router, event) = (self.router.clone(), self.finish_event.clone());
-        if router.emit(&event, &()).only_remote().try_now().is_err() {
+        if router.emit(&event, &run).only_remote().try_now().is_err() {
             runtime::work().spawn(async move {
-                if let Err(error) = router.emit(&event, &()).only_remote().await {
+                if let Err(error) = router.emit(&event, &run).only_remote().await {
                     tracing::warn!(%error, "the others were not told that the task has finished");
                 }
             });
@@ -121,8 +135,7 @@ impl Core {
 
     /// Takes no more listeners, and stops those that there are.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Relaxed);
-        self.end();
+        self.end(|phase| phase.closed = true);
         for handler in std::mem::take(&mut *self.handlers()) {
             handler.progress.stop();
         }
@@ -142,26 +155,27 @@ impl TaskHandle {
         labels: Vec<String>,
         roles: Vec<String>,
     ) -> Self {
-        let finish_event = finish::event(&*router, &name);
+        let id = finish::id(&*router, &name);
+        let finish_event = format!("tidings.task.finish.{id}");
         let core = Arc::new(Core {
             router,
             name,
             labels,
             roles,
+            id,
             finish_event: finish_event.clone(),
             next_id: AtomicU64::new(0),
             handlers: Mutex::default(),
             error: Mutex::default(),
-            over: watch::Sender::default(),
+            phase: watch::Sender::default(),
             branching: AtomicUsize::new(0),
-            finished: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
+            noted: AtomicBool::new(false),
         });
         let handle = Self { core };
         let told = Arc::downgrade(&handle.core);
-        handle.on(&finish_event, move |_: Event<()>| {
+        handle.on(&finish_event, move |run: Event<u64>| {
             if let Some(core) = told.upgrade() {
-                core.finish();
+                core.finish(run.payload);
             }
         });
         handle
@@ -203,7 +217,7 @@ impl TaskHandle {
     pub fn on_async<T, F, Fut, O>(&self, event: &str, handler: F) -> ListenerId
     where
         T: DeserializeOwned + Send + 'static,
-        F: Fn(Event<T>) -> Fut + Send + Sync + 'static,
+        F: FnMut(Event<T>) -> Fut + Send + 'static,
         Fut: Future<Output = O> + Send + 'static,
         O: Outcome + 'static,
     {
@@ -259,7 +273,7 @@ impl TaskHandle {
         handlers.push(Handler { id, event: event.to_owned(), progress: progress.clone() });
         drop(handlers);
         runtime::work().spawn(serve(served));
-        if self.core.closed.load(Relaxed) {
+        if self.core.phase().closed {
             progress.stop();
         }
         id
@@ -300,13 +314,14 @@ impl TaskHandle {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`], [`Error::Decode`], [`Error::Finished`] when the task has finished or failed meanwhile,
+    /// [`Error::Timeout`], [`Error::Decode`], [`Error::Finished`] when the task finishes meanwhile, and in a step also when a listener has failed,
     /// [`Error::InvalidEvent`], [`Error::Closed`].
     pub fn wait_for<T: DeserializeOwned + 'static>(&self, event: &str) -> WaitFor<T> {
         WaitFor::new(self.core.clone(), event)
     }
 
-    /// Ends the task on every node, each after its current step.
+    /// Ends the task's run on every node, each after its current step: the one that is under way, or else the first one to
+    /// come. A run that is over is not ended again, and the next one is a run of its own: every node runs equally often.
     ///
     /// ```
     /// use tidings_task::{Context, Task};
@@ -318,10 +333,17 @@ impl TaskHandle {
     /// # Ok::<(), tidings_router_core::Error>(())
     /// ```
     pub fn finish(&self) {
-        self.core.finish();
+        self.core.finish(self.core.phase().run());
     }
 
-    /// Whether the task has finished, here or on another node.
+    /// The first error of a listener or a branch that [`Task::run`](crate::Task::run) has not returned yet, with what
+    /// caused it.
+    pub fn error(&self) -> Option<String> {
+        let first = self.core.error.lock().unwrap_or_else(PoisonError::into_inner);
+        first.as_ref().map(chain)
+    }
+
+    /// Whether the run that is under way, or was last, has finished, here or on another node.
     pub fn is_finished(&self) -> bool {
         self.core.is_finished()
     }

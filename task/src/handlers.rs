@@ -6,7 +6,10 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     time::Duration,
 };
@@ -63,7 +66,7 @@ impl Progress {
             tokio::pin!(changed);
             changed.as_mut().enable();
             // What it was handed may be dropped again meanwhile, if it lags.
-            if self.is_stopped() || self.done.load(Relaxed) >= handed.min(self.listener.handed()) {
+            if self.is_stopped() || self.done.load(Acquire) >= handed.min(self.listener.handed()) {
                 return;
             }
             changed.await;
@@ -147,10 +150,10 @@ impl Served {
     }
 
     /// Calls an asynchronous function for each message, one after the other.
-    pub(crate) async fn serve_async<T, F, Fut, O>(mut self, call: F)
+    pub(crate) async fn serve_async<T, F, Fut, O>(mut self, mut call: F)
     where
         T: DeserializeOwned + 'static,
-        F: Fn(Event<T>) -> Fut,
+        F: FnMut(Event<T>) -> Fut,
         Fut: Future<Output = O> + Send + 'static,
         O: Outcome + 'static,
     {
@@ -161,13 +164,19 @@ impl Served {
                 }
                 continue;
             };
-            // In a task of its own, so that a panic ends that task alone.
-            let called = runtime::work().spawn(handler::Scoped::new(call(event))).await;
-            let result = called.map_err(|error| match error.try_into_panic() {
-                Ok(panic) => panic_error(panic),
-                Err(error) => error.into(),
-            });
-            if !self.finished(result.and_then(Outcome::into_result)) {
+            let begun = std::panic::catch_unwind(AssertUnwindSafe(|| handler::scope(|| call(event))));
+            let result = match begun {
+                // In a task of its own, so that a panic ends that task alone.
+                Ok(running) => match runtime::work().spawn(handler::Scoped::new(running)).await {
+                    Ok(outcome) => outcome.into_result(),
+                    Err(error) => Err(match error.try_into_panic() {
+                        Ok(panic) => panic_error(panic),
+                        Err(error) => error.into(),
+                    }),
+                },
+                Err(panic) => Err(panic_error(panic)),
+            };
+            if !self.finished(result) {
                 break;
             }
         }
@@ -190,7 +199,7 @@ impl Served {
     }
 
     fn note_done(&self) {
-        self.progress.done.fetch_add(1, Relaxed);
+        self.progress.done.fetch_add(1, Release);
         self.progress.changed.notify_waiters();
     }
 

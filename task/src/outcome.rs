@@ -16,6 +16,24 @@ impl Outcome for () {
     }
 }
 
+/// The type that a function returns: stable Rust has no other way to write `!` here.
+#[doc(hidden)]
+pub trait Returned {
+    /// It.
+    type Type;
+}
+
+impl<R> Returned for fn() -> R {
+    type Type = R;
+}
+
+// A function that does nothing but panic returns `!`.
+impl Outcome for <fn() -> ! as Returned>::Type {
+    fn into_result(self) -> Result<(), BoxError> {
+        self
+    }
+}
+
 impl<E: Into<BoxError> + Send> Outcome for Result<(), E> {
     fn into_result(self) -> Result<(), BoxError> {
         self.map_err(Into::into)

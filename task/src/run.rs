@@ -7,6 +7,7 @@ use crate::{
     branch::{LAST_MOMENT, state_is_away},
     handle::Core,
     handlers::catch_up,
+    in_step::Scoped,
 };
 
 /// Steps about to be run; made by [`Task::run`].
@@ -33,6 +34,7 @@ impl<'a, S: State> Run<'a, S> {
 
     async fn run(self) -> Result<()> {
         let core = self.task.handle().core;
+        core.begin();
         self.steps(&core).await?;
         // What the steps have emitted is handled before the run is over, and an error that comes last still counts.
         catch_up(core.progress()).await;
@@ -50,13 +52,10 @@ impl<'a, S: State> Run<'a, S> {
             if !is_whole(&mut self.task.context).await {
                 return Err(state_is_away());
             }
-            let step = self.task.chain.start().run(&mut self.task.context);
+            let step = Scoped::new(self.task.chain.start().run(&mut self.task.context));
             let failed = async {
                 // A step that waits for something else is not waited for when a listener fails.
-                core.until_over().await;
-                if core.is_finished() {
-                    std::future::pending::<()>().await;
-                }
+                core.until(|phase| phase.failed).await;
                 // But branches are, for as long as it takes to give them up: they have the state.
                 if core.branching.load(Relaxed) > 0 {
                     Timeout::new(4 * LAST_MOMENT, std::future::pending::<()>()).await;
@@ -71,13 +70,13 @@ impl<'a, S: State> Run<'a, S> {
                 return Err(error);
             }
             match result {
-                Err(Error::Finished) if core.is_over() => return Ok(()),
+                Err(Error::Finished) if core.is_finished() => return Ok(()),
                 result => result?,
             }
             self.task.context.renew();
         }
         // Done with its steps, the task has finished everywhere.
-        core.finish();
+        core.finish(core.phase().run());
         Ok(())
     }
 }
@@ -94,10 +93,7 @@ async fn is_whole<S: State>(context: &mut Context<S>) -> bool {
     context.reclaim()
 }
 
-impl<'a, S: State> IntoFuture for Run<'a, S>
-where
-    S: Sync,
-{
+impl<'a, S: State> IntoFuture for Run<'a, S> {
     type Output = Result<()>;
     type IntoFuture = BoxFuture<'a, Result<()>>;
 

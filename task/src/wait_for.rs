@@ -3,7 +3,7 @@ use std::{future::IntoFuture, sync::Arc, time::Duration};
 use serde::de::DeserializeOwned;
 use tidings_router_core::{BoxFuture, Error, Event, ListenOptions, Listener, Result, Timeout, runtime};
 
-use crate::{ListenerId, handle::Core, handlers::catch_up};
+use crate::{ListenerId, handle::Core, handlers::catch_up, in_step, phase::Phase};
 
 /// An event that is being waited for; made by [`TaskHandle::wait_for`](crate::TaskHandle::wait_for).
 ///
@@ -17,15 +17,28 @@ pub struct WaitFor<T> {
     event: String,
     listener: Result<Listener>,
     id: ListenerId,
+    /// In a step it ends with the run, elsewhere only when the task finishes once more.
+    in_step: bool,
+    before: Phase,
     timeout: Option<Duration>,
     payload: std::marker::PhantomData<fn() -> T>,
 }
 
 impl<T: DeserializeOwned + 'static> WaitFor<T> {
     pub(crate) fn new(core: Arc<Core>, event: &str) -> Self {
+        let (in_step, before) = (in_step::is_inside(), core.phase());
         let listener = core.router.listen(event, ListenOptions::once());
         let id = core.next_id();
-        Self { core, event: event.to_owned(), listener, id, timeout: None, payload: std::marker::PhantomData }
+        Self {
+            core,
+            event: event.to_owned(),
+            listener,
+            id,
+            in_step,
+            before,
+            timeout: None,
+            payload: std::marker::PhantomData,
+        }
     }
 
     /// Gives up after `limit` with [`Error::Timeout`]. Default: waits for ever.
@@ -43,14 +56,18 @@ impl<T: DeserializeOwned + 'static> WaitFor<T> {
     }
 
     async fn into_event(self) -> Result<Event<T>> {
-        let Self { core, event, listener, id, timeout, .. } = self;
+        let Self { core, event, listener, id, in_step, before, timeout, .. } = self;
         let mut listener = listener?;
+        let over = move |phase: &Phase| match in_step {
+            true => phase.is_over() || phase.ends != before.ends,
+            false => phase.closed || phase.finished != before.finished,
+        };
         let coming = async {
             tokio::select! {
                 biased;
                 envelope = listener.next() => envelope.ok_or(Error::Closed),
                 // A message that came first is looked at first.
-                () = core.until_over() => Err(Error::Finished),
+                () = core.until(over) => Err(Error::Finished),
             }
         };
         let coming = Box::pin(coming);

@@ -120,9 +120,11 @@ impl Machine {
             Control::Ack(_) => self.broken(now, link, node, "an ack before its time"),
             Control::Ping => {
                 session.outbox.request_ack();
-                session.outbox.control(&Control::Pong);
+                let taken = self.taken(node);
+                session.outbox.control(&Control::Pong(taken));
             }
-            Control::Pong => {
+            Control::Pong(taken) => {
+                session.outbox.note_taken(taken);
                 seat.sounded = false;
                 if let Some(probe) = seat.probe.take() {
                     self.probe_failed(now, probe.newcomer);
@@ -264,6 +266,23 @@ impl Machine {
         for seat in self.seats.values().filter(|seat| seat.link.is_some() && !seat.farewell) {
             seat.session.outbox.control_last(&Control::Goodbye);
         }
+    }
+
+    /// A number that changes when messages are taken here, or by those to whom this node forwards what `asker` sends.
+    fn taken(&self, asker: NodeId) -> u64 {
+        let here = self.routes.listeners().iter().map(|listener| listener.taken()).fold(0, u64::wrapping_add);
+        if !self.config.topology.forwards(self.config.node_id) {
+            return here;
+        }
+        let others = self.seats.iter().filter(|(node, seat)| **node != asker && seat.link.is_some());
+        others.fold(here, |taken, (_, seat)| {
+            let outbox = &seat.session.outbox;
+            if outbox.is_waiting() {
+                // The answer comes too late for this question, but in time for the next.
+                outbox.control(&Control::Ping);
+            }
+            taken.wrapping_add(outbox.progress())
+        })
     }
 
     /// Asks those that have not answered our goodbye how far they have come: they are not heard to the end any more.

@@ -49,8 +49,9 @@ pub enum Control {
     },
     /// The link lives; answered by [`Pong`](Self::Pong).
     Ping,
-    /// The answer to a [`Ping`](Self::Ping).
-    Pong,
+    /// The answer to a [`Ping`](Self::Ping): a number that changes when the node takes messages, so that one that is
+    /// slow is told from one that is stuck.
+    Pong(u64),
     /// The sender leaves, and everything that it had to say stands before this. In order with the messages.
     Goodbye,
     /// The answer to a [`Goodbye`](Self::Goodbye): how far the messages had come.
@@ -100,7 +101,7 @@ impl Control {
             Self::Ack(received) => received.encode(buffer, kind::ACK),
             Self::Farewell(received) => received.encode(buffer, kind::FAREWELL),
             Self::Ping => FrameWriter::new(buffer, kind::PING).end(),
-            Self::Pong => FrameWriter::new(buffer, kind::PONG).end(),
+            Self::Pong(taken) => FrameWriter::new(buffer, kind::PONG).u64(*taken).end(),
             Self::Goodbye => FrameWriter::new(buffer, kind::GOODBYE).end(),
             Self::Interest { reset, patterns } => {
                 let mut frame = FrameWriter::new(buffer, kind::INTEREST).u8(u8::from(*reset));
@@ -145,7 +146,7 @@ impl Control {
             kind::ACK => Self::Ack(Received::decode(&mut body)?),
             kind::FAREWELL => Self::Farewell(Received::decode(&mut body)?),
             kind::PING => Self::Ping,
-            kind::PONG => Self::Pong,
+            kind::PONG => Self::Pong(body.u64()?),
             kind::GOODBYE => Self::Goodbye,
             kind::INTEREST => {
                 let reset = body.u8()? == 1;

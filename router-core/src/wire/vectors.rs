@@ -51,7 +51,7 @@ fn controls() -> Vec<(&'static str, Control)> {
         ("gap", Control::Gap { source: NodeId(1), count: 5, reason: DropReason::Lagging }),
         ("loss", Control::Loss { source: NodeId(1), count: 5 }),
         ("ping", Control::Ping),
-        ("pong", Control::Pong),
+        ("pong", Control::Pong(7)),
         ("goodbye", Control::Goodbye),
     ]
 }
