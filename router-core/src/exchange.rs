@@ -209,6 +209,13 @@ impl Exchange {
             match queue.check_lag(now, self.config.limits.max_wait) {
                 Lag::Until(at) => next = Some(next.map_or(at, |next| next.min(at))),
                 Lag::Over => over.push(queue),
+                Lag::Dropped(dropped) => {
+                    for (source, count) in dropped {
+                        self.count_drop(DropReason::Lagging, count);
+                        self.report_lost(source, count);
+                    }
+                    over.push(queue);
+                }
                 Lag::Evict => {
                     queue.clone().evict(self, now);
                     over.push(queue);

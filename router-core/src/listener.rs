@@ -1,7 +1,7 @@
 //! The queue of one listener, and the end of it that its owner reads.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    DropReason, Envelope, Error, Limits, Policy,
+    DropReason, Envelope, Error, Limits, NodeId, Policy,
     credit::Credit,
     exchange::Exchange,
     room::{Bounded, Lag, Waiters, wake},
@@ -137,6 +137,15 @@ enum Item {
     Credit(#[expect(dead_code, reason = "it works by being dropped")] Arc<Credit>),
 }
 
+impl Item {
+    fn event(&self) -> Option<&str> {
+        match self {
+            Self::Message(envelope) => Some(envelope.event()),
+            Self::Credit(_) => None,
+        }
+    }
+}
+
 /// The queue of one listener.
 #[derive(Debug)]
 pub(crate) struct ListenerQueue {
@@ -206,6 +215,13 @@ impl ListenerQueue {
         messages >= self.max_messages || bytes >= self.max_bytes
     }
 
+    /// Whether it would be full without its newest message too.
+    fn is_over(&self, state: &State) -> bool {
+        let Some(Item::Message(newest)) = state.items.back() else { return false };
+        let (messages, bytes) = self.waiting(state);
+        messages > self.max_messages || bytes - newest.size() as u64 >= self.max_bytes
+    }
+
     /// Whether who emits has to wait. A listener that lags is not waited for.
     pub(crate) fn must_wait(&self) -> bool {
         self.full.load(Relaxed)
@@ -249,7 +265,8 @@ impl ListenerQueue {
             state.pushed_bytes += envelope.size() as u64;
             state.items.push_back(Item::Message(envelope));
         }
-        if let Some(credit) = credit {
+        // What lags is bounded by its policy, and not by the window of who sends.
+        if let Some(credit) = credit.filter(|_| !state.lagging) {
             state.items.push_back(Item::Credit(credit.clone()));
         }
         pushed.full = !state.lagging && self.is_full(&state);
@@ -264,11 +281,45 @@ impl ListenerQueue {
         pushed
     }
 
+    /// Brings the queue of a listener that begins to lag back to its bound, as its policy says. Returns what was
+    /// dropped, and the credit that is given back: of what lags nobody waits for a window.
+    fn trim(&self, state: &mut State) -> (Vec<(NodeId, u64)>, VecDeque<Item>) {
+        let (messages, released) =
+            std::mem::take(&mut state.items).into_iter().partition(|item| matches!(item, Item::Message(_)));
+        state.items = messages;
+        let mut dropped: Vec<(NodeId, u64)> = Vec::new();
+        let mut drop_at = |state: &mut State, index: usize| {
+            if let Some(Item::Message(envelope)) = state.items.get(index) {
+                let source = envelope.source();
+                match dropped.last_mut().filter(|(last, _)| *last == source) {
+                    Some((_, count)) => *count += 1,
+                    None => dropped.push((source, 1)),
+                }
+                state.remove(index);
+            }
+        };
+        if self.policy == Policy::Latest {
+            let mut seen = HashSet::new();
+            for index in (0..state.items.len()).rev() {
+                let name = state.items.get(index).and_then(Item::event).map(str::to_owned);
+                if name.is_some_and(|name| !seen.insert(name)) {
+                    drop_at(state, index);
+                }
+            }
+        }
+        // Who filled it did so with its last message, which may stay.
+        while self.is_over(state) {
+            let newest = state.items.len() - 1;
+            drop_at(state, if self.policy == Policy::DropNewest { newest } else { 0 });
+        }
+        (dropped, released)
+    }
+
     /// Applies the policy of a listener that lags. Returns whether the new message is kept, and how many are not.
     fn make_room(&self, state: &mut State, new: &Envelope) -> (bool, u64) {
         let mut dropped = 0;
         if self.policy == Policy::Latest {
-            let same = |item: &Item| matches!(item, Item::Message(held) if held.event() == new.event());
+            let same = |item: &Item| item.event() == Some(new.event());
             let old = state.items.iter().position(same);
             dropped += old.map_or(0, |old| state.remove(old));
         }
@@ -392,10 +443,12 @@ impl Bounded for ListenerQueue {
         }
         state.lagging = true;
         self.full.store(false, Relaxed);
+        let (dropped, released) = self.trim(&mut state);
         let waiters = state.waiters.take();
         drop(state);
+        drop(released);
         wake(waiters);
-        Lag::Over
+        Lag::Dropped(dropped)
     }
 
     fn evict(self: Arc<Self>, exchange: &Exchange, _now: Instant) {

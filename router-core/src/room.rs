@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::exchange::Exchange;
+use crate::{NodeId, exchange::Exchange};
 
 /// A bounded queue that senders wait for.
 pub(crate) trait Bounded: fmt::Debug + Send + Sync + 'static {
@@ -27,10 +27,12 @@ pub(crate) trait Bounded: fmt::Debug + Send + Sync + 'static {
 }
 
 /// The state of a queue that was full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Lag {
-    /// There is room again.
+    /// There is room again, or it lags now and is not waited for.
     Over,
+    /// It lags now, and so many messages of these nodes were dropped to keep its bound.
+    Dropped(Vec<(NodeId, u64)>),
     /// It is still full; look again then.
     Until(Instant),
     /// It lags, and who owns it has to evict it.

@@ -1,5 +1,5 @@
-//! The cases of the conformance suite: plain functions named as sentences, each of which panics when the sentence is
-//! not true. [`conformance!`](crate::conformance) lists them all.
+//! The cases of the conformance suite: plain functions named as sentences, each of which panics when the
+//! sentence is not true. [`conformance!`](crate::conformance) lists them all.
 
 pub mod cancel;
 pub mod delivery;

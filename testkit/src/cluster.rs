@@ -17,8 +17,8 @@ pub fn node(fixture: &dyn Fixture, id: u32) -> RouterBuilder {
         .connect_timeout(DEADLINE)
 }
 
-/// The addresses to which a node that starts after `started` attaches, so that it is connected with all of them when
-/// its `open` returns: the hub's in a star, else everyone's.
+/// The addresses to which a node that starts after `started` attaches, so that it is connected with all of
+/// them when its `open` returns: the hub's in a star, else everyone's.
 pub fn entrances(topology: Topology, started: &[Arc<Router>]) -> Vec<Address> {
     let hub_only = topology == Topology::Star;
     let entrances = started.iter().filter(|node| !hub_only || node.node_id().0 == 0);

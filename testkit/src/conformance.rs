@@ -65,14 +65,12 @@ fn case<'a>(name: &str, fixture: &'a dyn Fixture) -> Pin<Box<dyn Future<Output =
 
 /// Stamps out every case of the suite as a `#[test]`, for one transport and each topology.
 ///
-/// The expression is evaluated anew for each test and gives what [`Setup::new`](crate::Setup::new) takes: a function
-/// that makes transports of one network.
+/// The expression is evaluated anew for each test and gives what [`Setup::new`](crate::Setup::new) takes: a
+/// function that makes transports of one network.
 ///
 /// ```
-/// use tidings_router_core::Memory;
-///
 /// tidings_testkit::conformance!(memory, {
-///     let network = Memory::network();
+///     let network = tidings_router_core::Memory::network();
 ///     move |_directory, _number| network.clone()
 /// });
 /// ```
@@ -181,6 +179,7 @@ macro_rules! __conformance_cases {
                 trying_now_says_full_and_loses_nothing,
                 what_waits_stays_within_its_bounds,
                 a_slow_listener_does_not_stall_the_others,
+                a_slow_listener_that_keeps_taking_is_waited_for,
                 a_peer_that_takes_nothing_does_not_stall_the_others,
                 handlers_that_answer_every_message_do_not_lock_up,
                 a_handler_beyond_its_budget_is_told,

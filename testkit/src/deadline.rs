@@ -3,8 +3,8 @@ use std::{future::IntoFuture, time::Duration};
 use serde::de::DeserializeOwned;
 use tidings_router_core::{Event, Subscription};
 
-/// How long one step of a test may take: far more than it needs, less than the watchdog of the whole test, so that a
-/// test that hangs says where.
+/// How long one step of a test may take: far more than it needs, less than the watchdog of the whole test, so
+/// that a test that hangs says where.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// How far apart two looks of [`eventually`] are.

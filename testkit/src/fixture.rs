@@ -21,8 +21,8 @@ pub trait Fixture: fmt::Debug + Send + Sync {
     /// The topology that every node of the case has.
     fn topology(&self) -> Topology;
 
-    /// The name of the case's cluster, which no other case has: an address may be given to another test's node as soon
-    /// as its node is gone.
+    /// The name of the case's cluster, which no other case has: an address may be given to another test's
+    /// node as soon as its node is gone.
     fn cluster(&self) -> &str;
 
     /// A private directory, which is gone after the case.
@@ -42,8 +42,8 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A fixture whose transports are what `make` returns: given a private directory and a number that is new each
-    /// time, it listens where nobody else does.
+    /// A fixture whose transports are what `make` returns: given a private directory and a number that is new
+    /// each time, it listens where nobody else does.
     pub fn new<T: Transport>(
         topology: Topology,
         make: impl Fn(&Path, usize) -> T + Send + Sync + 'static,

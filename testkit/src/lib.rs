@@ -1,11 +1,11 @@
 //! What the tests of Tidings stand on.
 //!
-//! * [`conformance!`] stamps out every [case](cases) as a `#[test]` for a transport, once for each topology. A
-//!   transport is done when all of them pass.
+//! * [`conformance!`] stamps out every [case](cases) as a `#[test]` for a transport, once for each topology.
+//!   A transport is done when all of them pass.
 //! * [`Fixture`] is what a case is given: transports of one fresh network. [`Cluster`] opens nodes on it.
 //! * [`Checker`] counts lost, duplicated and reordered messages, for all tests under load.
-//! * [`Proxy`] stands between two nodes and cuts, stalls or refuses their link; [`Raw`] is a client that says what no
-//!   node says.
+//! * [`Proxy`] stands between two nodes and cuts, stalls or refuses their link; [`Raw`] is a client that says
+//!   what no node says.
 //! * [`PrivateDir`], [`deadline`], [`eventually`], [`run`]: a place, a bound and a runtime for each test.
 
 pub mod cases;

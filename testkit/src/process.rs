@@ -1,6 +1,7 @@
 use std::fs;
 
-/// The most address space that this process ever had, in bytes: what was allocated, whether it was used or not.
+/// The most address space that this process ever had, in bytes: what was allocated, whether it was used or
+/// not.
 ///
 /// `None` where the operating system does not say (it is `VmPeak` of Linux).
 pub fn address_space() -> Option<u64> {

@@ -15,9 +15,11 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Carries the bytes between the nodes that dial it and one other node, and cuts, stalls or refuses them on demand.
+/// Carries the bytes between the nodes that dial it and one other node, and cuts, stalls or refuses them on
+/// demand.
 ///
-/// It works on the runtime that it was made on, holds at most 64 KiB for each direction, and ends with its owner.
+/// It works on the runtime that it was made on, holds at most 64 KiB for each direction, and ends with its
+/// owner.
 #[derive(Debug)]
 pub struct Proxy {
     address: Address,
@@ -62,8 +64,8 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 impl Proxy {
-    /// A proxy in front of `target`: of a TCP address on a free port of loopback, of a socket file with a socket file
-    /// in `directory`.
+    /// A proxy in front of `target`: of a TCP address on a free port of loopback, of a socket file with a
+    /// socket file in `directory`.
     ///
     /// # Errors
     ///

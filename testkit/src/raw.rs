@@ -65,7 +65,8 @@ impl Raw {
         self.stream.write_all(bytes).await
     }
 
-    /// Writes bytes one by one, so far apart, until all are written or the node closes the link. Returns how many.
+    /// Writes bytes one by one, so far apart, until all are written or the node closes the link. Returns how
+    /// many.
     pub async fn trickle(&mut self, bytes: &[u8], apart: Duration) -> usize {
         for (index, byte) in bytes.iter().enumerate() {
             let mut answer = [0; 256];

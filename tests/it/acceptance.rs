@@ -67,8 +67,8 @@ fn quick(builder: RouterBuilder) -> RouterBuilder {
     builder.heartbeat(HEARTBEAT, DEAD_AFTER).handshake_timeout(Duration::from_millis(500))
 }
 
-/// While the leaf publishes, the link is cut behind a random number of bytes, a hundred times. Listening is restored
-/// each time, nothing comes twice or late, and what is missing was reported as lost.
+/// While the leaf publishes, the link is cut behind a random number of bytes, a hundred times. Listening is
+/// restored each time, nothing comes twice or late, and what is missing was reported as lost.
 async fn a_link_that_is_cut_a_hundred_times_at_random_bytes_loses_nothing_unseen(setup: &Setup) {
     let pair = Pair::open(setup, quick).await;
     let mut heard = pair.hub.subscribe::<Bytes>("x").unwrap();
@@ -195,7 +195,8 @@ async fn both_sides_notice_a_partition_one_way(setup: &Setup) {
     }
 }
 
-/// The old self of a node is behind a link that says nothing; the new one is let in without waiting for its death.
+/// The old self of a node is behind a link that says nothing; the new one is let in without waiting for its
+/// death.
 async fn a_restarted_node_replaces_an_old_self_that_is_silent(setup: &Setup) {
     let pair = Pair::open(setup, |builder| builder).await;
     pair.proxy.stall(Direction::Up);
@@ -272,7 +273,8 @@ async fn a_leaf_may_start_before_its_hub(setup: &Setup) {
     late.wait_for_peers(2).timeout(DEADLINE).await.unwrap();
 }
 
-/// What was queued for a peer that does not come back within `resume_within` is dropped and counted, all of it.
+/// What was queued for a peer that does not come back within `resume_within` is dropped and counted, all of
+/// it.
 async fn a_peer_that_does_not_come_back_is_counted(setup: &Setup) {
     let tweak = |builder| quick(builder).resume_within(Duration::from_secs(1));
     let pair = Pair::open(setup, tweak).await;
@@ -280,7 +282,8 @@ async fn a_peer_that_does_not_come_back_is_counted(setup: &Setup) {
     pair.hub.wait_for_listeners("x", 1).timeout(DEADLINE).await.unwrap();
     pair.proxy.refuse(true);
     pair.proxy.cut();
-    // Before that, a message may still get through and be counted as lost all the same: nobody has confirmed it.
+    // Before that, a message may still get through and be counted as lost all the same: nobody has confirmed
+    // it.
     eventually("loss of the link", || pair.hub.peers().is_empty()).await;
     for value in 0..1000u64 {
         pair.hub.emit("x", &value).only_remote().await.unwrap();

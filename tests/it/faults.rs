@@ -1,5 +1,5 @@
-//! The faults of the systems that Tidings succeeds, each as a test that it does not have them; the numbers are those
-//! of `REFERENCE.md`. Those of the task and of the launcher stand with their crates.
+//! The faults of the systems that Tidings succeeds, each as a test that it does not have them; the numbers
+//! are those of `REFERENCE.md`. Those of the task and of the launcher stand with their crates.
 
 use std::time::{Duration, Instant};
 

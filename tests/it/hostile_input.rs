@@ -279,7 +279,7 @@ async fn talk(mut link: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpi
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut request = [0; 4096];
     let answered = async {
-        link.read(&mut request).await?;
+        let _some_of_it = link.read(&mut request).await?;
         link.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await?;
         link.shutdown().await
     };

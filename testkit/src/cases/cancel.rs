@@ -94,8 +94,8 @@ pub async fn waits_that_are_dropped_leave_nothing_behind(fixture: &dyn Fixture) 
     first.wait_for_listeners("x", 1).timeout(DEADLINE).await.unwrap();
 }
 
-/// An `open` that is dropped in the middle of a handshake, again and again, is no peer afterwards, and a last one
-/// with the same id gets in.
+/// An `open` that is dropped in the middle of a handshake, again and again, is no peer afterwards, and a last
+/// one with the same id gets in.
 pub async fn an_open_that_is_dropped_can_be_tried_again(fixture: &dyn Fixture) {
     let cluster = Cluster::of(fixture, 2).await;
     let mut random = fastrand::Rng::with_seed(4);

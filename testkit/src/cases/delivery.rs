@@ -136,8 +136,8 @@ pub async fn nodes_that_send_to_each_other_lose_nothing(fixture: &dyn Fixture) {
     assert_eq!(cluster.dropped(), 0);
 }
 
-/// `sent`, `received` and `delivered` agree between the nodes and with the counters of each peer, and nothing is
-/// queued at rest.
+/// `sent`, `received` and `delivered` agree between the nodes and with the counters of each peer, and nothing
+/// is queued at rest.
 pub async fn counters_add_up(fixture: &dyn Fixture) {
     const COUNT: u64 = 1000;
     let cluster = Cluster::of(fixture, 3).await;

@@ -21,7 +21,8 @@ async fn goes_on(cluster: &Cluster) {
     assert_eq!(next(&mut heard).await.payload, 1);
 }
 
-/// A message beyond the node's own frame limit is [`Error::FrameTooLarge`] with both sizes, and reaches nobody.
+/// A message beyond the node's own frame limit is [`Error::FrameTooLarge`] with both sizes, and reaches
+/// nobody.
 pub async fn a_message_beyond_the_frame_limit_is_refused(fixture: &dyn Fixture) {
     let cluster = Cluster::with(fixture, 2, |builder| builder.max_frame(4096)).await;
     let mut heard = subscribe_all(&cluster, "x").await;
@@ -54,7 +55,8 @@ pub async fn a_message_beyond_the_limit_of_a_peer_is_refused(fixture: &dyn Fixtu
     assert_eq!(next(&mut heard).await.payload.len(), 3000);
 }
 
-/// Empty names, names of more than 1,024 bytes and patterns cannot be emitted; the first two not listened for either.
+/// Empty names, names of more than 1,024 bytes and patterns cannot be emitted; the first two not listened for
+/// either.
 pub async fn names_that_are_none_are_refused(fixture: &dyn Fixture) {
     let router = deadline("node", node(fixture, 0).open()).await.unwrap();
     let long = "x".repeat(MAX_EVENT_NAME + 1);
@@ -140,19 +142,22 @@ pub async fn topologies_that_do_not_go_together_are_refused(fixture: &dyn Fixtur
     for other in [Topology::Mesh, Topology::Star, Topology::Alone] {
         let host = deadline("node", node(fixture, 0).open()).await.unwrap();
         let guest = node(fixture, 1).topology(other).attach_to(host.addresses());
+        // Written down here again, so that the rule of the code under test is not its own judge.
+        let ours = fixture.topology();
+        let fit = ours == other || ours == Topology::Alone || other == Topology::Alone;
         match deadline("answer", guest.open()).await {
-            Ok(_) => assert!(fixture.topology().joins(other), "{other}"),
-            Err(Error::WrongTopology { ours, theirs, .. }) => {
-                assert!(!fixture.topology().joins(other), "{other}");
-                assert_eq!((ours, theirs), (other, fixture.topology()));
+            Ok(_) => assert!(fit, "{other}"),
+            Err(Error::WrongTopology { ours: guests, theirs, .. }) => {
+                assert!(!fit, "{other}");
+                assert_eq!((guests, theirs), (other, ours));
             }
             Err(error) => panic!("{error:?}"),
         }
     }
 }
 
-/// An address where nobody listens is [`Error::Unreachable`] after the connect timeout, which it names, and with the
-/// reason of the last try.
+/// An address where nobody listens is [`Error::Unreachable`] after the connect timeout, which it names, and
+/// with the reason of the last try.
 pub async fn an_address_where_nobody_listens_is_unreachable(fixture: &dyn Fixture) {
     let nowhere = Nowhere::new(fixture).await;
     let limit = Duration::from_millis(300);

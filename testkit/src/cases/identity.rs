@@ -90,7 +90,8 @@ pub async fn the_id_of_the_node_that_is_attached_to_is_refused(fixture: &dyn Fix
     assert!(first.peers().is_empty());
 }
 
-/// A node that was started again is not its old self: it has a new incarnation, under which its peers know it.
+/// A node that was started again is not its old self: it has a new incarnation, under which its peers know
+/// it.
 pub async fn a_restarted_node_replaces_its_old_self(fixture: &dyn Fixture) {
     let mut cluster = Cluster::of(fixture, 3).await;
     let old = cluster.pop();

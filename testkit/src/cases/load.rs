@@ -82,7 +82,8 @@ pub(super) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Out
     std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
-/// Emits numbered messages of 1 KiB from publisher 0 until the queue is full, and returns how many were taken.
+/// Emits numbered messages of 1 KiB from publisher 0 until the queue is full, and returns how many were
+/// taken.
 pub(super) fn fill(router: &Arc<Router>, event: &str) -> u64 {
     for number in 0..100_000 {
         let payload = Numbered { publisher: 0, number }.payload(1024);

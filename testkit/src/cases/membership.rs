@@ -40,8 +40,8 @@ pub async fn changes_begins_with_the_members(fixture: &dyn Fixture) {
     }
 }
 
-/// While a cluster forms, links may be made twice and one of the two given up; nobody is told of a leave for that, nor
-/// of a join twice, and no message is lost or doubled by it.
+/// While a cluster forms, links may be made twice and one of the two given up; nobody is told of a leave for
+/// that, nor of a join twice, and no message is lost or doubled by it.
 pub async fn a_cluster_that_forms_tells_of_no_leave(fixture: &dyn Fixture) {
     for _ in 0..5 {
         let cluster = Cluster::of(fixture, 4).await;
@@ -135,8 +135,8 @@ pub async fn a_node_that_comes_back_joins_anew(fixture: &dyn Fixture) {
     assert_eq!(lives.len(), 3);
 }
 
-/// When node 0 leaves, the leaves of a star lose each other with it and say so; in the other topologies the rest go
-/// on.
+/// When node 0 leaves, the leaves of a star lose each other with it and say so; in the other topologies the
+/// rest go on.
 pub async fn leaves_learn_that_the_hub_has_left(fixture: &dyn Fixture) {
     let cluster = Cluster::of(fixture, 3).await;
     let mut changes: Vec<_> = cluster.iter().map(|node| node.changes()).collect();
@@ -165,7 +165,8 @@ pub async fn leaves_learn_that_the_hub_has_left(fixture: &dyn Fixture) {
     }
 }
 
-/// A publisher that was started again reaches all 1,000 listeners with the first messages after its `open`, twice.
+/// A publisher that was started again reaches all 1,000 listeners with the first messages after its `open`,
+/// twice.
 pub async fn a_thousand_subscriptions_are_restored_twice(fixture: &dyn Fixture) {
     let first = deadline("node", node(fixture, 0).open()).await.unwrap();
     let events: Vec<String> = (0..1000).map(|number| format!("event.{number}")).collect();
@@ -185,7 +186,8 @@ pub async fn a_thousand_subscriptions_are_restored_twice(fixture: &dyn Fixture) 
     }
 }
 
-/// While two nodes exchange messages a third one leaves, first with a goodbye and then without; they lose nothing.
+/// While two nodes exchange messages a third one leaves, first with a goodbye and then without; they lose
+/// nothing.
 pub async fn a_node_that_leaves_does_not_disturb_the_others(fixture: &dyn Fixture) {
     const COUNT: u64 = 20_000;
     let mut cluster = Cluster::of(fixture, 4).await;

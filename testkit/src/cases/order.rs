@@ -26,7 +26,8 @@ pub async fn publishers_at_the_same_time_are_each_heard_in_order(fixture: &dyn F
     }
 }
 
-/// Several tasks of one node publish at the same time; what each of them emits stays in order, here and elsewhere.
+/// Several tasks of one node publish at the same time; what each of them emits stays in order, here and
+/// elsewhere.
 pub async fn tasks_of_one_node_are_each_heard_in_order(fixture: &dyn Fixture) {
     const COUNT: u64 = 2000;
     let cluster = Cluster::of(fixture, 3).await;
@@ -77,7 +78,8 @@ pub async fn small_and_large_messages_keep_their_order(fixture: &dyn Fixture) {
     }
 }
 
-/// One listener with a pattern hears one publisher's events of different names in the order of their emission.
+/// One listener with a pattern hears one publisher's events of different names in the order of their
+/// emission.
 pub async fn events_of_different_names_keep_their_order(fixture: &dyn Fixture) {
     const COUNT: u64 = 2000;
     let cluster = Cluster::of(fixture, 3).await;

@@ -78,8 +78,32 @@ pub async fn a_full_queue_makes_the_sender_wait(fixture: &dyn Fixture) {
     assert_eq!(cluster.dropped(), 0);
 }
 
-/// `try_now` on a full queue is [`Error::Full`](tidings_router_core::Error::Full), which names the queue; what was
-/// taken before arrives, that does not.
+/// A listener that takes one message in half the patience of the sender is slow, not stuck: it gets
+/// everything.
+pub async fn a_slow_listener_that_keeps_taking_is_waited_for(fixture: &dyn Fixture) {
+    const PATIENCE: Duration = Duration::from_millis(400);
+    let cluster = Cluster::with(fixture, 2, |builder| small(builder).max_wait(PATIENCE)).await;
+    let (router, mut heard) = listening(&cluster).await;
+    let mut changes = router.changes();
+    let sending = publish(&router, "x", 0, 400, KIB);
+    let start = Instant::now();
+    let mut expected = 0;
+    while expected < 400 {
+        assert_eq!(Numbered::read(&next(&mut heard).await.payload).number, expected);
+        expected += 1;
+        if start.elapsed() < 5 * PATIENCE {
+            // The work of a slow listener.
+            tokio::time::sleep(PATIENCE / 4).await;
+        }
+    }
+    deadline("end of sending", sending).await.unwrap();
+    assert_eq!(cluster.dropped(), 0);
+    let left = std::iter::from_fn(|| changes.try_next()).any(|change| matches!(change, Change::Left { .. }));
+    assert!(!left, "nobody was evicted");
+}
+
+/// `try_now` on a full queue is [`Error::Full`](tidings_router_core::Error::Full), which names the queue;
+/// what was taken before arrives, that does not.
 pub async fn trying_now_says_full_and_loses_nothing(fixture: &dyn Fixture) {
     let cluster = Cluster::with(fixture, 2, small).await;
     let (router, mut heard) = listening(&cluster).await;
@@ -154,8 +178,8 @@ pub async fn a_peer_that_takes_nothing_does_not_stall_the_others(fixture: &dyn F
     assert_eq!(events, Vec::from_iter(0..events.len() as u64));
 }
 
-/// Handlers in two nodes answer each message of the other's; with far more messages under way than their queues
-/// hold, both go on and nothing is lost.
+/// Handlers in two nodes answer each message of the other's; with far more messages under way than their
+/// queues hold, both go on and nothing is lost.
 pub async fn handlers_that_answer_every_message_do_not_lock_up(fixture: &dyn Fixture) {
     const BALLS: u64 = 1000;
     let cluster = Cluster::with(fixture, 2, |builder| small(builder).queue_messages(100)).await;
@@ -191,7 +215,8 @@ pub async fn handlers_that_answer_every_message_do_not_lock_up(fixture: &dyn Fix
     assert_eq!(cluster.dropped(), 0);
 }
 
-/// A handler may queue more than others, up to its budget; beyond that it is told, and what was taken arrives.
+/// A handler may queue more than others, up to its budget; beyond that it is told, and what was taken
+/// arrives.
 pub async fn a_handler_beyond_its_budget_is_told(fixture: &dyn Fixture) {
     let cluster = Cluster::each(fixture, 2, |id, builder| match id {
         0 => small(builder).handler_budget(512 * KIB),
@@ -208,8 +233,8 @@ pub async fn a_handler_beyond_its_budget_is_told(fixture: &dyn Fixture) {
     assert_eq!(cluster.dropped(), 0);
 }
 
-/// Publishes to a peer that does not read, then reads: what arrived, where everything else is counted as dropped and
-/// was reported to the receiver as lost.
+/// Publishes to a peer that does not read, then reads: what arrived, where everything else is counted as
+/// dropped and was reported to the receiver as lost.
 async fn lag(fixture: &dyn Fixture, policy: Policy, count: u64) -> Vec<tidings_router_core::Event<Bytes>> {
     let cluster = sender_and_laggard(fixture, policy).await;
     let (router, mut heard) = listening(&cluster).await;
@@ -254,8 +279,8 @@ pub async fn latest_keeps_the_newest_of_each_event(fixture: &dyn Fixture) {
     assert!(events.len() < 400, "{} messages are more than the newest and those on their way", events.len());
 }
 
-/// A listener with [`Policy::Evict`] that does not read finds the end of its stream; its node stays, and another
-/// listener of that node hears everything.
+/// A listener with [`Policy::Evict`] that does not read finds the end of its stream; its node stays, and
+/// another listener of that node hears everything.
 pub async fn a_listener_that_is_evicted_finds_the_end(fixture: &dyn Fixture) {
     const COUNT: u64 = 3000;
     let cluster = Cluster::each(fixture, 2, |id, builder| match id {
@@ -280,8 +305,8 @@ pub async fn a_listener_that_is_evicted_finds_the_end(fixture: &dyn Fixture) {
     eventually("end of its interest", || cluster[0].listeners("x") <= 1).await;
 }
 
-/// A listener of the emitting process that does not read is waited for, then treated by its own policy, and every
-/// message that it did not get is counted.
+/// A listener of the emitting process that does not read is waited for, then treated by its own policy, and
+/// every message that it did not get is counted.
 pub async fn a_listener_that_lags_here_is_treated_by_its_policy(fixture: &dyn Fixture) {
     const COUNT: u64 = 1000;
     for policy in [Policy::DropOldest, Policy::DropNewest, Policy::Latest] {
@@ -305,8 +330,8 @@ pub async fn a_listener_that_lags_here_is_treated_by_its_policy(fixture: &dyn Fi
     }
 }
 
-/// A peer with [`Policy::Evict`] that does not take anything is cut off, which is told as a leave; it comes back by
-/// itself, its listeners are restored, and every message is received or counted.
+/// A peer with [`Policy::Evict`] that does not take anything is cut off, which is told as a leave; it comes
+/// back by itself, its listeners are restored, and every message is received or counted.
 pub async fn a_peer_that_lags_and_is_evicted_comes_back(fixture: &dyn Fixture) {
     let cluster = sender_and_laggard(fixture, Policy::Evict).await;
     let (router, mut heard) = listening(&cluster).await;

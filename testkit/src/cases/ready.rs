@@ -36,8 +36,8 @@ pub async fn the_first_message_is_kept_for_a_listener_that_comes_later(fixture: 
     }
 }
 
-/// A message to a node that has just joined is heard, whether its listener is there already or comes in the first
-/// moment.
+/// A message to a node that has just joined is heard, whether its listener is there already or comes in the
+/// first moment.
 pub async fn the_first_message_to_a_node_that_has_just_joined_is_kept(fixture: &dyn Fixture) {
     let first = deadline("node", node(fixture, 0).hold(LONG).open()).await.unwrap();
     for (id, listens_first) in [(1, true), (2, false), (3, true), (4, false)] {
@@ -54,8 +54,8 @@ pub async fn the_first_message_to_a_node_that_has_just_joined_is_kept(fixture: &
     }
 }
 
-/// Four nodes start in different orders. Each subscribes and greets as soon as it is open: everyone who was there
-/// before hears it, and after the last one has come, everybody hears everybody.
+/// Four nodes start in different orders. Each subscribes and greets as soon as it is open: everyone who was
+/// there before hears it, and after the last one has come, everybody hears everybody.
 pub async fn first_messages_are_heard_in_any_start_order(fixture: &dyn Fixture) {
     let mut orders = vec![vec![0, 1, 2, 3], vec![0, 3, 1, 2], vec![0, 2, 3, 1]];
     if fixture.topology() != Topology::Star {

@@ -95,8 +95,8 @@ pub async fn a_message_is_never_echoed_to_its_sender(fixture: &dyn Fixture) {
     assert_eq!(cluster[2].stats().received, 1);
 }
 
-/// An event carries the name that it was emitted under, not the listener's pattern, and its source, also when the
-/// hub has forwarded it.
+/// An event carries the name that it was emitted under, not the listener's pattern, and its source, also when
+/// the hub has forwarded it.
 pub async fn an_event_says_its_name_and_who_emitted_it(fixture: &dyn Fixture) {
     let cluster = Cluster::of(fixture, 3).await;
     let mut heard = cluster[2].subscribe::<u64>("loss.*").unwrap();

@@ -47,8 +47,8 @@ pub async fn a_second_shutdown_has_nothing_to_do(fixture: &dyn Fixture) {
     assert!(again.took < Duration::from_millis(500), "{:?}", again.took);
 }
 
-/// With a peer that takes nothing and full queues it is back by its deadline; what was not delivered is in the
-/// report, and the rest arrives.
+/// With a peer that takes nothing and full queues it is back by its deadline; what was not delivered is in
+/// the report, and the rest arrives.
 pub async fn full_queues_do_not_hold_it_up(fixture: &dyn Fixture) {
     let mut cluster = Cluster::with(fixture, 2, small).await;
     let mut lazy = cluster[0].subscribe::<Bytes>("x").unwrap();
@@ -134,8 +134,8 @@ pub async fn senders_that_wait_are_told(fixture: &dyn Fixture) {
     assert!(matches!(error, Error::Closed), "{error:?}");
 }
 
-/// A router that is dropped on a thread without a runtime, with full queues, blocks nobody and panics nowhere; its
-/// peers notice, and what listens to it ends.
+/// A router that is dropped on a thread without a runtime, with full queues, blocks nobody and panics
+/// nowhere; its peers notice, and what listens to it ends.
 pub async fn dropping_a_router_outside_a_runtime_is_enough(fixture: &dyn Fixture) {
     let mut cluster = Cluster::with(fixture, 2, small).await;
     let _lazy = cluster[0].subscribe::<Bytes>("x").unwrap();

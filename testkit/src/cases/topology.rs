@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{Cluster, DEADLINE, Fixture, deadline, next, node};
 
-/// Of three nodes the last two attach to one member each. In a mesh and a star everyone reaches everyone; alone,
-/// only what was attached to.
+/// Of three nodes the last two attach to one member each. In a mesh and a star everyone reaches everyone;
+/// alone, only what was attached to.
 pub async fn a_node_that_attaches_to_one_member_reaches_whom_its_topology_says(fixture: &dyn Fixture) {
     let first = deadline("node", node(fixture, 0).open()).await.unwrap();
     let second = deadline("node", node(fixture, 1).attach_to(first.addresses()).open()).await.unwrap();
@@ -63,7 +63,8 @@ pub async fn every_node_hears_every_other_one_exactly_once(fixture: &dyn Fixture
     }
 }
 
-/// A leaf sees other leaves as reached through the hub; in the other topologies everyone has a link of its own.
+/// A leaf sees other leaves as reached through the hub; in the other topologies everyone has a link of its
+/// own.
 pub async fn a_peer_behind_the_hub_names_the_hub(fixture: &dyn Fixture) {
     let cluster = Cluster::of(fixture, 3).await;
     for node in cluster.iter() {
@@ -109,7 +110,8 @@ pub async fn attaching_twice_changes_nothing(fixture: &dyn Fixture) {
     assert_eq!(cluster[0].peers().len(), 1);
 }
 
-/// In a star a leaf that attaches to a leaf is refused with the rule; in the other topologies any two may be linked.
+/// In a star a leaf that attaches to a leaf is refused with the rule; in the other topologies any two may be
+/// linked.
 pub async fn a_star_has_the_hub_at_one_end_of_every_link(fixture: &dyn Fixture) {
     let leaf = deadline("node", node(fixture, 1).open()).await.unwrap();
     let opened = deadline("answer", node(fixture, 2).attach_to(leaf.addresses()).open()).await;
