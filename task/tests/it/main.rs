@@ -8,6 +8,7 @@ mod flood;
 mod handlers;
 mod identity;
 mod order;
+mod reruns;
 mod state;
 mod steps;
 mod support;
