@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tidings_router_core::{Address, Error, NodeId, Result, Router, Timeout, runtime};
+use tidings_router_core::{Address, Error, NodeId, Result, Router, Timeout, error_chain, runtime};
 use tokio::{
     sync::{broadcast::error::RecvError, mpsc},
     task::JoinSet,
@@ -19,7 +19,7 @@ use crate::{
     control::{self, FromNode, ToNode},
     directory::RunDirectory,
     ending::{Cause, Ending, ORPHAN},
-    failure::{FAILED, Failure, chain},
+    failure::{FAILED, Failure},
     handover::Handover,
     nodes,
     plan::{Plan, Seal},
@@ -248,7 +248,7 @@ async fn flow(
     let limit = if welcome.again { CONNECT_AGAIN } else { CONNECT };
     match connect_nodes(&router, &plan, index, addresses, &expect, limit).await {
         Err(error) if welcome.again => {
-            let (node, error) = (router.node_id(), chain(&error));
+            let (node, error) = (router.node_id(), error_chain(&error));
             tracing::warn!(%node, error, "begins again without all others");
         }
         result => result.map_err(failed)?,
@@ -293,7 +293,7 @@ async fn attach_later(router: Arc<dyn Router>, mut said: mpsc::Receiver<ToNode>)
         let ToNode::Attach { addresses, .. } = message else { continue };
         let addresses: Vec<Address> = addresses.iter().filter_map(|text| text.parse().ok()).collect();
         if let Err(error) = router.attach(addresses).await {
-            let (node, error) = (router.node_id(), chain(&error));
+            let (node, error) = (router.node_id(), error_chain(&error));
             tracing::warn!(%node, error, "cannot connect to a restarted node");
         }
     }

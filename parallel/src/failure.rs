@@ -1,7 +1,7 @@
 use std::{any::Any, process::ExitStatus};
 
 use rustix::process::Signal;
-use tidings_router_core::{BoxError, Error};
+use tidings_router_core::{BoxError, Error, error_chain};
 use tokio::task::JoinError;
 
 /// The longest message of a failure, in bytes; the rest is cut off.
@@ -33,7 +33,7 @@ impl Failure {
 
     /// An error of the program, with what caused it.
     pub(crate) fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self::new(chain(error), FAILED)
+        Self::new(error_chain(error), FAILED)
     }
 
     /// An error of a main, which may be a failure already.
@@ -103,21 +103,6 @@ pub fn exit_code(error: &Error) -> u8 {
     }
 }
 
-/// An error with what caused it, on one line. Many errors repeat their source in their own text; it is said
-/// once.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        if !text.ends_with(&said) {
-            text = format!("{text}: {said}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
 fn panic_message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value that is no text")
@@ -148,13 +133,6 @@ fn signal_name(signal: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_chain_says_each_cause_once() {
-        let inner = std::io::Error::other("disk full");
-        let error = Error::failed("saving", Error::io("cannot write", inner));
-        assert_eq!(chain(&error), "saving failed: cannot write: disk full");
-    }
 
     #[test]
     fn a_long_message_is_cut_at_a_character() {

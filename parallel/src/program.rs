@@ -1,11 +1,11 @@
 use std::{future::Future, sync::Arc};
 
-use tidings_router_core::{BoxError, BoxFuture, Router, runtime};
+use tidings_router_core::{BoxError, BoxFuture, Router, error_chain, runtime};
 use tokio::task::JoinSet;
 
 use crate::{
     back_off::{BackOff, pause},
-    failure::{Failure, chain},
+    failure::Failure,
 };
 
 /// The main of a run, its types forgotten.
@@ -42,7 +42,7 @@ pub(crate) async fn run(
         let Some(left) = recoveries.checked_sub(1) else { return Err(error) };
         recoveries = left;
         let wait = back_off.next();
-        let (node, error) = (router.node_id(), chain(&*error));
+        let (node, error) = (router.node_id(), error_chain(&*error));
         tracing::warn!(%node, error, left, ?wait, "main failed and is run again");
         recovering(left);
         pause(wait).await;

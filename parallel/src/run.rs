@@ -1,11 +1,11 @@
 use std::{fmt, process::ExitCode, sync::Arc};
 
-use tidings_router_core::{BoxFuture, Result, runtime};
+use tidings_router_core::{BoxFuture, Result, error_chain, runtime};
 
 use crate::{
     call::{Part, next_call},
     child,
-    failure::{chain, exit_code},
+    failure::exit_code,
     launcher, local,
     plan::Plan,
     program::Main,
@@ -69,7 +69,7 @@ impl Run {
     /// ```
     pub fn exit(self) -> ExitCode {
         let Err(error) = self.wait() else { return ExitCode::SUCCESS };
-        child::complain(&format!("error: {}", chain(&error)));
+        child::complain(&format!("error: {}", error_chain(&error)));
         exit_code(&error).into()
     }
 }

@@ -263,3 +263,30 @@ impl Error {
         )
     }
 }
+
+/// An error with what caused it, on one line. Many errors repeat their source in their own text; it is said
+/// once.
+pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_says_each_cause_once() {
+        let inner = std::io::Error::other("disk full");
+        let error = Error::failed("saving", Error::io("cannot write", inner));
+        assert_eq!(error_chain(&error), "saving failed: cannot write: disk full");
+    }
+}

@@ -59,7 +59,7 @@ pub use bytes::Bytes;
 pub use changes::{Changes, Report, Revision};
 pub use emit::{Emit, Emitting, Publish};
 pub use envelope::Envelope;
-pub use error::{BoxError, Error, Result};
+pub use error::{BoxError, Error, Result, error_chain};
 pub use event::Event;
 pub use listener::{Listener, ListenerHandle};
 pub use memory::{Fault, Memory, MemoryLink};

@@ -7,7 +7,9 @@ use std::{
 };
 
 use serde::de::DeserializeOwned;
-use tidings_router_core::{Emit, Error, Event, ListenOptions, Payload, Router, pattern_matches, runtime};
+use tidings_router_core::{
+    Emit, Error, Event, ListenOptions, Payload, Router, error_chain, pattern_matches, runtime,
+};
 use tokio::sync::watch;
 
 use crate::{
@@ -15,7 +17,6 @@ use crate::{
     handlers::{Handler, Progress, Served},
     labels,
     phase::Phase,
-    program::chain,
 };
 
 /// What a task is to all that have to do with it.
@@ -340,7 +341,7 @@ impl TaskHandle {
     /// caused it.
     pub fn error(&self) -> Option<String> {
         let first = self.core.error.lock().unwrap_or_else(PoisonError::into_inner);
-        first.as_ref().map(chain)
+        first.as_ref().map(|error| error_chain(error))
     }
 
     /// Whether the run that is under way, or was last, has finished, here or on another node.

@@ -1,8 +1,8 @@
 //! Programs whose main is a node's main.
 
-use std::{error::Error as _, future::Future, process::ExitCode, sync::Arc, time::Duration};
+use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
 
-use tidings_router_core::{Error, Result, Router, runtime};
+use tidings_router_core::{Error, Result, Router, error_chain, runtime};
 
 /// How long the end of a program may take to send what was queued.
 const LINGER: Duration = Duration::from_secs(5);
@@ -16,7 +16,7 @@ where
     match run_alone(main) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", chain(&error));
+            eprintln!("error: {}", error_chain(&error));
             ExitCode::FAILURE
         }
     }
@@ -32,19 +32,4 @@ where
     let result = runtime::block_on(running).map_err(|error| Error::failed("main", error))?;
     router.shutdown(LINGER).wait();
     result
-}
-
-/// An error and all that caused it, on one line.
-pub fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let next_text = next.to_string();
-        // Some errors have said what caused them already.
-        if !text.contains(&next_text) {
-            text = format!("{text}: {next_text}");
-        }
-        cause = next.source();
-    }
-    text
 }

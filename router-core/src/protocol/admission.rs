@@ -45,7 +45,7 @@ pub(super) enum Phase {
     Welcomed { peer: Hello, transcript: Vec<u8> },
     /// The node has proved itself, but its id may be taken.
     Probing { peer: Hello },
-    /// It is turned away; what it still says does not count.
+    /// It is turned away, or another link between the same two nodes is better; what it still says does not count.
     Refused,
 }
 
@@ -69,6 +69,10 @@ impl Machine {
     pub(crate) fn handshake(&mut self, now: Instant, link: LinkId, frame: &[u8]) {
         let Some(pending) = self.pending.remove(&link) else { return };
         let Pending { remote, until, phase } = pending;
+        if matches!(phase, Phase::Refused) {
+            self.pending.insert(link, Pending { remote, until, phase });
+            return;
+        }
         let handshake = match Handshake::decode(frame) {
             Ok(handshake) => handshake,
             Err(error) => return self.not_ours(now, link, &remote, phase, error),
@@ -134,7 +138,9 @@ impl Machine {
                         .map(|link| survives(self.config.node_id, link.dialled_by))
                 });
                 match survives {
-                    Some(false) => self.actions.push(Action::Close(link)),
+                    // The other end does not know yet that the other link has won: were this one closed before, it
+                    // would take us for lost. It closes this one when it knows.
+                    Some(false) => keep(self, Phase::Refused),
                     _ => self.establish(now, link, &peer, self.config.node_id, dialled),
                 }
             }
@@ -153,7 +159,6 @@ impl Machine {
                     self.rejected(now, link, dial, &remote, reject);
                 }
             }
-            (Phase::Refused, _) => keep(self, Phase::Refused),
             (phase, _) => {
                 let error = HandshakeError::Wire(WireError::Kind { kind: frame[4] });
                 self.not_ours(now, link, &remote, phase, error);
