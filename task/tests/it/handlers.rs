@@ -23,6 +23,7 @@ fn r3_k_handlers_are_called_k_times_per_message() {
         let listening = task(&nodes[1]);
         let logs: Vec<Log<u32>> = (0..handlers).map(|_| Log::new()).collect();
         for log in &logs {
+            let log = log.clone();
             listening.on("news", move |news: Event<u32>| log.push(news.payload));
         }
         nodes[0].wait_for_listeners("news", handlers).timeout(DEADLINE).await.unwrap();
@@ -48,6 +49,7 @@ fn r4_finished_waits_leave_nothing_behind() {
         let listening = task(&nodes[1]);
         let logs: Vec<Log<u32>> = (0..handlers).map(|_| Log::new()).collect();
         for log in &logs {
+            let log = log.clone();
             listening.on("news", move |news: Event<u32>| log.push(news.payload));
         }
         nodes[0].wait_for_listeners("news", handlers).timeout(DEADLINE).await.unwrap();
