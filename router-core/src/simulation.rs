@@ -130,3 +130,48 @@ fn a_node_id_that_is_alive_is_refused_and_one_that_died_is_replaced() {
     world.settle();
     world.check_everyone_is_linked();
 }
+
+#[test]
+fn members_of_a_mesh_that_gave_each_other_up_find_each_other_again() {
+    let mut world = World::new(3, Topology::Mesh, 0);
+    let (pass, carry) = (|millis| Op::Pass { millis }, |link, bytes| Op::Carry { link, bytes });
+    let (cut, emit) = (|link, bytes| Op::Cut { link, bytes }, || Op::Emit { node: 0, count: 1 });
+    let schedule = [
+        pass(1),
+        carry(22, 99),
+        carry(28, 99),
+        carry(41, 132),
+        carry(3, 132),
+        carry(10, 38),
+        emit(),
+        cut(12, 38),
+        cut(61, 97),
+        pass(14),
+        carry(28, 99),
+        carry(41, 132),
+        pass(1995),
+        cut(26, 0),
+        Op::Listen { node: 0 },
+        carry(44, 38),
+        carry(13, 5),
+        emit(),
+        pass(1474),
+        cut(10, 0),
+        pass(1531),
+        cut(22, 0),
+        emit(),
+        pass(1584),
+        pass(601),
+        pass(1805),
+        pass(1057),
+        pass(713),
+        pass(1150),
+        pass(1090),
+    ];
+    for op in &schedule {
+        world.apply(op);
+    }
+    world.settle();
+    world.check_accounts();
+    world.check_everyone_is_linked();
+}

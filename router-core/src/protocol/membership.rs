@@ -105,7 +105,7 @@ impl Machine {
     fn meet(&mut self, now: Instant, peer: &Peer) {
         let Some(address) = peer.address.clone() else { return };
         let seated = self.seats.get(&peer.node_id).is_some_and(|seat| {
-            seat.link.is_some() || (seat.session.peer.incarnation == peer.incarnation && seat.gone)
+            seat.link.is_some() || (seat.session.peer.incarnation == peer.incarnation && seat.has_left())
         });
         let origin = Origin::Learned(peer.node_id, peer.incarnation);
         let dialled = self.dials.values().any(|dial| dial.origin == origin || dial.address == address);

@@ -22,6 +22,13 @@ pub(crate) struct Seat {
     pub(crate) probe: Option<Probe>,
 }
 
+impl Seat {
+    /// Whether its node has said goodbye. One whose queue was given up for another reason may come back.
+    pub(crate) fn has_left(&self) -> bool {
+        self.gone && self.farewell
+    }
+}
+
 /// A link that carries a session.
 #[derive(Debug, Clone)]
 pub(crate) struct Linked {

@@ -197,8 +197,9 @@ impl Machine {
         let Some(linked) = seat.link.take() else { return };
         seat.session.outbox.detach(linked.id);
         self.actions.push(Action::Close(linked.id));
+        self.actions.extend(linked.replaced.map(Action::Close));
         seat.detached = Some(now);
-        let (peer, probe, gone) = (seat.session.peer.clone(), seat.probe.take(), seat.gone);
+        let (peer, probe, gone) = (seat.session.peer.clone(), seat.probe.take(), seat.has_left());
         self.leave(node, peer.incarnation, reason);
         self.redial(now, &peer, &linked, gone);
         if let Some(probe) = probe {

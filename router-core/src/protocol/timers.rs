@@ -9,6 +9,9 @@ use super::{
 };
 use crate::{LeaveReason, NodeId, wire::control::Control};
 
+/// After how many failed tries a member that was only heard of is not dialled any more.
+const FORGOTTEN: u32 = 10;
+
 /// How many peers that are gone are remembered, so that they can be told what they missed.
 const REMEMBERED: usize = 1024;
 
@@ -77,8 +80,9 @@ impl Machine {
         }
         if let Origin::Learned(_, incarnation) = dial.origin {
             // Another incarnation is there by now, or the node is gone for good.
-            let stale = seat.is_some_and(|seat| seat.session.peer.incarnation != incarnation || seat.gone);
-            if stale || (seat.is_none() && dial.attempts > 10) {
+            let stale =
+                seat.is_some_and(|seat| seat.session.peer.incarnation != incarnation || seat.has_left());
+            if stale || (seat.is_none() && dial.attempts > FORGOTTEN) {
                 self.dials.remove(&id);
                 return;
             }
