@@ -45,6 +45,8 @@ pub(crate) enum Action {
     Establish(LinkId, Arc<Session>),
     /// Close the link, once what it was given is written.
     Close(LinkId),
+    /// Close the link, on which nothing is heard any more, and throw away what it was given.
+    Abort(LinkId),
     /// Keep what comes and has no listener for a moment: somebody has joined.
     Hold,
     /// Tell the user.

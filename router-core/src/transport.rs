@@ -159,6 +159,12 @@ pub trait Link: fmt::Debug + Send + Sync + 'static {
     /// Breaks the link: the other end reads the end of the stream, this one errors. Returns at once, idempotent.
     fn close(&self);
 
+    /// The same for a link on which nothing was heard for too long: what it still has to send is thrown away, so that
+    /// the end of the stream does not wait behind it.
+    fn abort(&self) {
+        self.close();
+    }
+
     /// The other end, for messages to people.
     fn remote(&self) -> String;
 

@@ -6,6 +6,7 @@
 //! * [`Checker`] counts lost, duplicated and reordered messages, for all tests under load.
 //! * [`Proxy`] stands between two nodes and cuts, stalls or refuses their link; [`Raw`] is a client that says
 //!   what no node says.
+//! * [`Stopwatch`] asserts that something was over in time, and knows when the machine was busy.
 //! * [`PrivateDir`], [`deadline`], [`eventually`], [`run`]: a place, a bound and a runtime for each test.
 
 pub mod cases;
@@ -22,6 +23,7 @@ mod private_dir;
 mod process;
 mod proxy;
 mod raw;
+mod stopwatch;
 
 pub use checker::{Checker, Numbered, Tally};
 pub use cluster::{Cluster, Router, entrances, node};
@@ -33,3 +35,4 @@ pub use private_dir::PrivateDir;
 pub use process::{address_space, open_files};
 pub use proxy::{Direction, Proxy};
 pub use raw::{Raw, frame, hello};
+pub use stopwatch::Stopwatch;

@@ -79,6 +79,16 @@ impl Link for TcpLink {
         }
     }
 
+    fn abort(&self) {
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            let socket = SockRef::from(&self.stream);
+            // With this, dropping the socket resets the connection, whatever was not acknowledged.
+            let _ = socket.set_linger(Some(Duration::ZERO));
+            // Wakes who reads here, and says nothing to the other end.
+            let _ = socket.shutdown(Shutdown::Read);
+        }
+    }
+
     fn remote(&self) -> String {
         self.remote.clone()
     }
@@ -183,6 +193,26 @@ mod tests {
             a.close();
             drop(a);
             assert_eq!(read(&*b, 100).await, b"last");
+        });
+    }
+
+    #[test]
+    fn aborting_resets_the_connection() {
+        run(async {
+            let (a, b) = pair().await;
+            write(&*a, &[b"never read"]).await;
+            a.abort();
+            drop(a);
+            let mut buffer = BytesMut::with_capacity(100);
+            let error = loop {
+                poll_fn(|cx| b.poll_readable(cx)).await.unwrap();
+                match b.try_read(&mut buffer) {
+                    Ok(read) => assert!(read > 0, "the end of the stream, as if nothing were wrong"),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         });
     }
 

@@ -213,6 +213,11 @@ impl Carrier for Arc<Carriers> {
                     wire.close();
                 }
             }
+            Action::Abort(link) => {
+                if let Some(wire) = self.lock().get(&link) {
+                    wire.abort();
+                }
+            }
             // The exchange deals with these itself.
             Action::Hold | Action::Tell(_) => {}
         }

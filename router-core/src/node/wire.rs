@@ -162,6 +162,12 @@ impl Wired {
         self.update(|state| state.closing = true);
     }
 
+    /// Has the link closed at once, whatever it still has to write.
+    pub(crate) fn abort(&self) {
+        self.link.abort();
+        self.update(|state| state.closing = true);
+    }
+
     /// Writes until the link is closed.
     pub(crate) async fn write(self: Arc<Self>) {
         let mut end = std::future::poll_fn(|cx| self.poll_write(cx)).await;

@@ -196,7 +196,9 @@ impl Machine {
         let Some(seat) = self.seats.get_mut(&node) else { return };
         let Some(linked) = seat.link.take() else { return };
         seat.session.outbox.detach(linked.id);
-        self.actions.push(Action::Close(linked.id));
+        let silent = reason == LeaveReason::Silent;
+        let end = if silent { Action::Abort } else { Action::Close };
+        self.actions.push(end(linked.id));
         self.actions.extend(linked.replaced.map(Action::Close));
         seat.detached = Some(now);
         let (peer, probe, gone) = (seat.session.peer.clone(), seat.probe.take(), seat.has_left());

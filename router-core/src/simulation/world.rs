@@ -335,7 +335,7 @@ impl World {
                     self.links.get_mut(&id).unwrap().ends[end].session = Some(session);
                 }
             }
-            Action::Close(id) => {
+            Action::Close(id) | Action::Abort(id) => {
                 if let Some(end) = end_of(self, &id) {
                     self.write(id, end);
                     self.links.get_mut(&id).unwrap().ends[end].closing = true;

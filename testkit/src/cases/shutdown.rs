@@ -11,7 +11,7 @@ use tidings_router_core::{DropReason, Error, LeaveReason, NodeId, RouterBuilder}
 use tokio::task::spawn_blocking;
 
 use super::load::{check, drain, fill, publish};
-use crate::{Cluster, DEADLINE, Fixture, Nowhere, deadline, eventually, next};
+use crate::{Cluster, DEADLINE, Fixture, Nowhere, Stopwatch, deadline, eventually, next};
 
 /// Bounds that a few messages reach, and a patience that no case outlasts.
 fn small(builder: RouterBuilder) -> RouterBuilder {
@@ -61,9 +61,9 @@ pub async fn full_queues_do_not_hold_it_up(fixture: &dyn Fixture) {
         more == 0 && cluster[0].stats().received > 0
     })
     .await;
-    let start = Instant::now();
+    let stopwatch = Stopwatch::start();
     let report = leaver.shutdown(Duration::from_secs(1)).await;
-    assert!(start.elapsed() <= Duration::from_millis(1100), "{:?}", start.elapsed());
+    stopwatch.assert_within(Duration::from_millis(1100));
     assert!(report.discarded > 0 && report.discarded <= sent, "{report:?} of {sent}");
     assert_eq!(report.unreachable, [NodeId(0)]);
     assert_eq!(leaver.stats().dropped.by(DropReason::Shutdown), report.discarded);
