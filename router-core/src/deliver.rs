@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::{
     DropReason, Envelope, NodeId,
@@ -47,7 +47,7 @@ impl Exchange {
     pub(crate) fn ingest(
         self: &Arc<Self>,
         inbox: &Inbox,
-        buffer: &mut BytesMut,
+        buffer: &mut Bytes,
         now: Instant,
     ) -> Result<Option<usize>, LinkEnd> {
         let Some(session) = &inbox.session else {
@@ -63,7 +63,7 @@ impl Exchange {
         loop {
             let (extent, messages, next) = data_extent(buffer, self.config.limits.max_frame)?;
             if messages > 0 {
-                self.deliver(session, inbox.link, buffer.split_to(extent).freeze(), messages, now)?;
+                self.deliver(session, inbox.link, buffer.split_to(extent), messages, now)?;
             }
             match next {
                 Some((length, _)) if buffer.len() < length => return Ok(Some(length - buffer.len())),

@@ -38,6 +38,7 @@ mod peer;
 pub mod protocol;
 mod publish;
 mod rate;
+mod reactor;
 mod room;
 mod router;
 mod routes;
@@ -74,6 +75,7 @@ pub use stats::{DropReason, Drops};
 pub use subscription::Subscription;
 pub use tidings_topology::{Incarnation, NodeId, Topology};
 pub use transport::{
-    Acceptor, BoxFuture, Capability, Connector, Link, ListenContext, Placement, Transport, Wire,
+    Acceptor, BoxFuture, Capability, Connector, Link, ListenContext, Placement, Readiness, Transport, Wakers,
+    Wire,
 };
 pub use wait::{Timeout, Wait};

@@ -1,6 +1,7 @@
 //! The one implementation of [`Router`]: an exchange with its I/O.
 
 mod carry;
+mod reading;
 mod wire;
 
 use std::{

@@ -8,6 +8,8 @@ use std::{future::Future, sync::OnceLock, thread::available_parallelism};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
+pub use crate::reactor::spawn_near;
+
 fn start(name: &str, threads: usize) -> Runtime {
     Builder::new_multi_thread()
         .worker_threads(threads)
@@ -22,10 +24,15 @@ fn cores() -> usize {
     available_parallelism().map_or(2, usize::from)
 }
 
-/// The runtime that serves links and timers.
+/// How many threads read, and how many write.
+pub(crate) fn io_threads() -> usize {
+    (cores() / 2).clamp(1, 4)
+}
+
+/// The runtime that makes links, writes to them when they took nothing at first, and keeps the time.
 pub fn io() -> &'static Handle {
     static IO: OnceLock<Runtime> = OnceLock::new();
-    IO.get_or_init(|| start("tidings-io", (cores() / 2).clamp(1, 4))).handle()
+    IO.get_or_init(|| start("tidings-io", io_threads())).handle()
 }
 
 /// The runtime that runs handlers and mains: user code.

@@ -11,13 +11,12 @@ use std::{
     fmt,
     future::Future,
     io::{self, IoSlice},
+    os::fd::BorrowedFd,
     path::PathBuf,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
-
-use bytes::BytesMut;
 
 use crate::{Address, NodeId, Result};
 
@@ -132,19 +131,35 @@ pub trait Acceptor: fmt::Debug + Send + 'static {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Arc<dyn Link>>>;
 }
 
+/// How a link says when it may be tried again.
+#[derive(Debug)]
+pub enum Readiness<'a> {
+    /// It is this socket, which does not block: the router waits for it along with all others.
+    Socket(BorrowedFd<'a>),
+    /// It wakes who waits.
+    Wakers(&'a dyn Wakers),
+}
+
+/// What a link without a socket of its own does for those who wait.
+pub trait Wakers: fmt::Debug + Send + Sync {
+    /// Ready when [`Link::try_read`] may return something.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Ready when [`Link::try_write`] may take something.
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
 /// A byte stream between two nodes, in order and whole until it breaks.
 ///
-/// One task reads and one thread at a time writes. `try_` calls never wait; `poll_` calls say when to try again.
+/// One thread at a time reads and one writes. Neither call waits.
 pub trait Link: fmt::Debug + Send + Sync + 'static {
-    /// Reads what there is to the end of `buffer`, at most its spare room. `Ok(0)` is the end of the stream.
+    /// Reads what there is to the end of `buffer`, at most its spare room, of which there is some. `Ok(0)` is the end of
+    /// the stream.
     ///
     /// # Errors
     ///
     /// `WouldBlock` when there is nothing yet; anything else means that the link is broken.
-    fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize>;
-
-    /// Ready when [`try_read`](Self::try_read) may return something.
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    fn try_read(&self, buffer: &mut Vec<u8>) -> io::Result<usize>;
 
     /// Writes the start of `slices`, and returns how much of it.
     ///
@@ -153,8 +168,8 @@ pub trait Link: fmt::Debug + Send + Sync + 'static {
     /// `WouldBlock` when the link takes nothing now; anything else means that it is broken.
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Ready when [`try_write`](Self::try_write) may take something.
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    /// How to know when to try again.
+    fn readiness(&self) -> Readiness<'_>;
 
     /// Breaks the link: the other end reads the end of the stream, this one errors. Returns at once, idempotent.
     fn close(&self);

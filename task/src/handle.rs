@@ -200,7 +200,8 @@ impl TaskHandle {
     /// # Ok::<(), tidings_router_core::Error>(())
     /// ```
     ///
-    /// It is called for one message after the other, in their order; it may block. What it emits does not wait for room,
+    /// It is called for one message after the other, in their order, on the thread that has read the message if it is
+    /// quick. It may block: others do not wait for it. What it emits does not wait for room,
     /// see [`Error::Full`]. When it fails or panics it is stopped, and the task's `run` ends with that error. A payload
     /// that is no `T` is skipped, counted and logged. A name that cannot be ends `run` likewise.
     pub fn on<T, F, O>(&self, event: &str, mut handler: F) -> ListenerId
@@ -210,7 +211,7 @@ impl TaskHandle {
         O: Outcome,
     {
         self.serve(event, false, move |served| {
-            served.serve(Box::new(move |event: Event<T>| handler(event).into_result()))
+            runtime::spawn_near(served.serve(Box::new(move |event: Event<T>| handler(event).into_result())));
         })
     }
 
@@ -222,7 +223,7 @@ impl TaskHandle {
         Fut: Future<Output = O> + Send + 'static,
         O: Outcome + 'static,
     {
-        self.serve(event, false, move |served| served.serve_async(handler))
+        self.serve(event, false, move |served| drop(runtime::work().spawn(served.serve_async(handler))))
     }
 
     /// Calls `handler` for the next event of this name or pattern, and no other one. If that one is no `T`, it is counted
@@ -246,16 +247,13 @@ impl TaskHandle {
     {
         let mut handler = Some(handler);
         self.serve(event, true, move |served| {
-            served.serve(Box::new(move |event: Event<T>| {
+            runtime::spawn_near(served.serve(Box::new(move |event: Event<T>| {
                 handler.take().map_or(Ok(()), |handler| handler(event).into_result())
-            }))
+            })));
         })
     }
 
-    fn serve<Fut>(&self, event: &str, once: bool, serve: impl FnOnce(Served) -> Fut) -> ListenerId
-    where
-        Fut: Future<Output = ()> + Send + 'static,
-    {
+    fn serve(&self, event: &str, once: bool, serve: impl FnOnce(Served)) -> ListenerId {
         let id = self.core.next_id();
         let options = if once { ListenOptions::once() } else { ListenOptions::default() };
         let listener = match self.core.router.listen(event, options) {
@@ -273,7 +271,7 @@ impl TaskHandle {
         handlers.retain(|handler| !handler.progress.is_stopped());
         handlers.push(Handler { id, event: event.to_owned(), progress: progress.clone() });
         drop(handlers);
-        runtime::work().spawn(serve(served));
+        serve(served);
         if self.core.phase().closed {
             progress.stop();
         }

@@ -5,6 +5,7 @@ mod acceptance;
 mod conformance;
 mod faults;
 mod fuzz_corpora;
+mod handlers;
 mod hostile_input;
 mod pinned_api;
 mod setups;

@@ -1,13 +1,15 @@
 use std::{
     any::Any,
-    io::{self, IoSlice},
+    io::{self, IoSlice, Write},
+    os::fd::AsFd,
     sync::atomic::{AtomicBool, Ordering},
-    task::{Context, Poll},
 };
 
-use bytes::BytesMut;
-use rustix::net::{Shutdown, shutdown, sockopt};
-use tidings_router_core::Link;
+use rustix::{
+    buffer::spare_capacity,
+    net::{Shutdown, shutdown, sockopt},
+};
+use tidings_router_core::{Link, Readiness};
 use tokio::net::UnixStream;
 
 /// What a socket may hold, in bytes, as far as the system allows it.
@@ -20,7 +22,7 @@ const BUFFER: usize = 512 * 1024;
 /// One end of a connected unix socket.
 #[derive(Debug)]
 pub(crate) struct IpcLink {
-    stream: UnixStream,
+    stream: std::os::unix::net::UnixStream,
     remote: String,
     closed: AtomicBool,
 }
@@ -41,6 +43,8 @@ impl IpcLink {
         // A refusal costs speed alone. Linux looks only at the sender's buffer, others at the receiver's too.
         let _ = sockopt::set_socket_send_buffer_size(&stream, BUFFER);
         let _ = sockopt::set_socket_recv_buffer_size(&stream, BUFFER);
+        // The router waits for it in its own way; it still does not block.
+        let stream = stream.into_std()?;
         Ok(Self { remote: name(peer.pid()), stream, closed: AtomicBool::new(false) })
     }
 
@@ -54,23 +58,18 @@ impl IpcLink {
 }
 
 impl Link for IpcLink {
-    fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+    fn try_read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         self.check_open()?;
-        // A full `BytesMut` gets 64 bytes of room here, so that `Ok(0)` always is the end of the stream.
-        self.stream.try_read_buf(buffer)
-    }
-
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_read_ready(cx)
+        Ok(rustix::io::read(&self.stream, spare_capacity(buffer))?)
     }
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.check_open()?;
-        self.stream.try_write_vectored(slices)
+        (&self.stream).write_vectored(slices)
     }
 
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_write_ready(cx)
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::Socket(self.stream.as_fd())
     }
 
     fn close(&self) {
@@ -91,12 +90,12 @@ impl Link for IpcLink {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, sync::Arc};
+    use std::sync::Arc;
 
     use rustix::process::geteuid;
 
     use super::*;
-    use crate::testing::{read, run, write};
+    use crate::testing::{read, readable, run, write};
 
     fn pair() -> (Arc<IpcLink>, Arc<IpcLink>) {
         let (a, b) = UnixStream::pair().unwrap();
@@ -132,8 +131,8 @@ mod tests {
         run(async {
             let (a, b) = pair();
             write(&*a, &[&[7; 4096]]).await;
-            let mut buffer = BytesMut::with_capacity(100);
-            poll_fn(|cx| b.poll_readable(cx)).await.unwrap();
+            let mut buffer = Vec::with_capacity(100);
+            readable(&*b).await;
             assert_eq!(b.try_read(&mut buffer).unwrap(), 100);
             assert_eq!(buffer.capacity(), 100);
         });
@@ -143,7 +142,7 @@ mod tests {
     fn nothing_to_read_would_block() {
         run(async {
             let (_a, b) = pair();
-            let error = b.try_read(&mut BytesMut::with_capacity(8)).unwrap_err();
+            let error = b.try_read(&mut Vec::with_capacity(8)).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         });
     }
@@ -165,11 +164,11 @@ mod tests {
         run(async {
             let (a, _b) = pair();
             let reader = Arc::clone(&a);
-            let waiting = tokio::spawn(async move { poll_fn(|cx| reader.poll_readable(cx)).await });
+            let waiting = tokio::spawn(async move { readable(&*reader).await });
             tokio::task::yield_now().await;
             a.close();
-            waiting.await.unwrap().unwrap();
-            assert_eq!(a.try_read(&mut BytesMut::new()).unwrap_err().kind(), io::ErrorKind::NotConnected);
+            waiting.await.unwrap();
+            assert_eq!(a.try_read(&mut Vec::new()).unwrap_err().kind(), io::ErrorKind::NotConnected);
             assert_eq!(a.try_write(&[IoSlice::new(b"x")]).unwrap_err().kind(), io::ErrorKind::NotConnected);
         });
     }

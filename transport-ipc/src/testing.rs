@@ -3,12 +3,13 @@
 use std::{
     future::{Future, poll_fn},
     io::{self, IoSlice},
+    os::fd::BorrowedFd,
     sync::Arc,
     time::Duration,
 };
 
-use bytes::BytesMut;
-use tidings_router_core::{Acceptor, Link, ListenContext, NodeId};
+use tidings_router_core::{Acceptor, Link, ListenContext, NodeId, Readiness};
+use tokio::io::{Interest, unix::AsyncFd};
 
 /// Runs a test on a runtime of its own, for at most 10 s.
 pub(crate) fn run(test: impl Future<Output = ()>) {
@@ -26,16 +27,35 @@ pub(crate) async fn accept(acceptor: &mut dyn Acceptor) -> io::Result<Arc<dyn Li
     poll_fn(|cx| acceptor.poll_accept(cx)).await
 }
 
+fn socket(link: &dyn Link) -> BorrowedFd<'_> {
+    match link.readiness() {
+        Readiness::Socket(socket) => socket,
+        Readiness::Wakers(_) => unreachable!("a link of this transport is a socket"),
+    }
+}
+
+/// Waits until there is something to read, or an end.
+pub(crate) async fn readable(link: &dyn Link) {
+    let waiting = AsyncFd::with_interest(socket(link), Interest::READABLE).unwrap();
+    waiting.readable().await.unwrap().retain_ready();
+}
+
+/// Waits until there is room to write, or an end.
+pub(crate) async fn writable(link: &dyn Link) {
+    let waiting = AsyncFd::with_interest(socket(link), Interest::WRITABLE).unwrap();
+    waiting.writable().await.unwrap().retain_ready();
+}
+
 /// Reads `count` bytes, or fewer if the stream ends.
 pub(crate) async fn read(link: &dyn Link, count: usize) -> Vec<u8> {
     let mut all = Vec::new();
     while all.len() < count {
-        let mut buffer = BytesMut::with_capacity((count - all.len()).min(65_536));
+        let mut buffer = Vec::with_capacity((count - all.len()).min(65_536));
         match link.try_read(&mut buffer) {
             Ok(0) => break,
             Ok(_) => all.extend_from_slice(&buffer),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                poll_fn(|cx| link.poll_readable(cx)).await.unwrap();
+                readable(link).await;
             }
             Err(error) => panic!("the link broke: {error}"),
         }
@@ -51,7 +71,7 @@ pub(crate) async fn write(link: &dyn Link, slices: &[&[u8]]) {
         match link.try_write(left) {
             Ok(count) => IoSlice::advance_slices(&mut left, count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                poll_fn(|cx| link.poll_writable(cx)).await.unwrap();
+                writable(link).await;
             }
             Err(error) => panic!("the link broke: {error}"),
         }

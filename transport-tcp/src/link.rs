@@ -1,22 +1,22 @@
 use std::{
     any::Any,
-    io::{self, IoSlice},
+    io::{self, IoSlice, Write},
     net::Shutdown,
+    os::fd::AsFd,
     sync::atomic::{AtomicBool, Ordering},
-    task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::BytesMut;
+use rustix::buffer::spare_capacity;
 use socket2::SockRef;
-use tidings_router_core::Link;
+use tidings_router_core::{Link, Readiness};
 use tokio::net::TcpStream;
 
 /// One end of a TCP connection. The sizes of its buffers are left to the system, which fits them to the
 /// distance.
 #[derive(Debug)]
 pub(crate) struct TcpLink {
-    stream: TcpStream,
+    stream: std::net::TcpStream,
     remote: String,
     closed: AtomicBool,
 }
@@ -26,6 +26,8 @@ impl TcpLink {
     pub(crate) fn new(stream: TcpStream, user_timeout: Duration, remote: String) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         break_after(&stream, user_timeout)?;
+        // The router waits for it in its own way; it still does not block.
+        let stream = stream.into_std()?;
         Ok(Self { stream, remote, closed: AtomicBool::new(false) })
     }
 
@@ -53,23 +55,18 @@ fn break_after(_stream: &TcpStream, _timeout: Duration) -> io::Result<()> {
 }
 
 impl Link for TcpLink {
-    fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+    fn try_read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         self.check_open()?;
-        // A full `BytesMut` gets 64 bytes of room here, so that `Ok(0)` always is the end of the stream.
-        self.stream.try_read_buf(buffer)
-    }
-
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_read_ready(cx)
+        Ok(rustix::io::read(&self.stream, spare_capacity(buffer))?)
     }
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.check_open()?;
-        self.stream.try_write_vectored(slices)
+        (&self.stream).write_vectored(slices)
     }
 
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_write_ready(cx)
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::Socket(self.stream.as_fd())
     }
 
     fn close(&self) {
@@ -100,12 +97,12 @@ impl Link for TcpLink {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, sync::Arc};
+    use std::sync::Arc;
 
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::testing::{read, run, write};
+    use crate::testing::{read, readable, run, write};
 
     async fn pair() -> (Arc<TcpLink>, Arc<TcpLink>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -143,8 +140,8 @@ mod tests {
         run(async {
             let (a, b) = pair().await;
             write(&*a, &[&[7; 4096]]).await;
-            let mut buffer = BytesMut::with_capacity(100);
-            poll_fn(|cx| b.poll_readable(cx)).await.unwrap();
+            let mut buffer = Vec::with_capacity(100);
+            readable(&*b).await;
             assert_eq!(b.try_read(&mut buffer).unwrap(), 100);
             assert_eq!(buffer.capacity(), 100);
         });
@@ -154,7 +151,7 @@ mod tests {
     fn nothing_to_read_would_block() {
         run(async {
             let (_a, b) = pair().await;
-            let error = b.try_read(&mut BytesMut::with_capacity(8)).unwrap_err();
+            let error = b.try_read(&mut Vec::with_capacity(8)).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         });
     }
@@ -176,11 +173,11 @@ mod tests {
         run(async {
             let (a, _b) = pair().await;
             let reader = Arc::clone(&a);
-            let waiting = tokio::spawn(async move { poll_fn(|cx| reader.poll_readable(cx)).await });
+            let waiting = tokio::spawn(async move { readable(&*reader).await });
             tokio::task::yield_now().await;
             a.close();
-            waiting.await.unwrap().unwrap();
-            assert_eq!(a.try_read(&mut BytesMut::new()).unwrap_err().kind(), io::ErrorKind::NotConnected);
+            waiting.await.unwrap();
+            assert_eq!(a.try_read(&mut Vec::new()).unwrap_err().kind(), io::ErrorKind::NotConnected);
             assert_eq!(a.try_write(&[IoSlice::new(b"x")]).unwrap_err().kind(), io::ErrorKind::NotConnected);
         });
     }
@@ -203,9 +200,9 @@ mod tests {
             write(&*a, &[b"never read"]).await;
             a.abort();
             drop(a);
-            let mut buffer = BytesMut::with_capacity(100);
+            let mut buffer = Vec::with_capacity(100);
             let error = loop {
-                poll_fn(|cx| b.poll_readable(cx)).await.unwrap();
+                readable(&*b).await;
                 match b.try_read(&mut buffer) {
                     Ok(read) => assert!(read > 0, "the end of the stream, as if nothing were wrong"),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -9,7 +9,7 @@ use std::{
 use bytes::BytesMut;
 
 use super::Fault;
-use crate::Link;
+use crate::{Link, Readiness, Wakers};
 
 /// How many bytes are on their way in one direction at most, as in a socket's buffer.
 const CAPACITY: usize = 256 * 1024;
@@ -82,7 +82,7 @@ struct End {
 }
 
 impl Link for End {
-    fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+    fn try_read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         let mut both = self.ends.lock();
         let cut = both.cut;
         let pipe = &mut both.pipes[1 - self.outgoing];
@@ -98,17 +98,6 @@ impl Link for End {
             writer.wake();
         }
         Ok(read.len())
-    }
-
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut both = self.ends.lock();
-        let cut = both.cut;
-        let pipe = &mut both.pipes[1 - self.outgoing];
-        if cut || !pipe.buffer.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        pipe.reader = Some(cx.waker().clone());
-        Poll::Pending
     }
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -143,15 +132,8 @@ impl Link for End {
         if written == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(written) }
     }
 
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut both = self.ends.lock();
-        let cut = both.cut;
-        let pipe = &mut both.pipes[self.outgoing];
-        if cut || pipe.buffer.len() < CAPACITY {
-            return Poll::Ready(Ok(()));
-        }
-        pipe.writer = Some(cx.waker().clone());
-        Poll::Pending
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::Wakers(self)
     }
 
     fn close(&self) {
@@ -164,6 +146,30 @@ impl Link for End {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+}
+
+impl Wakers for End {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut both = self.ends.lock();
+        let cut = both.cut;
+        let pipe = &mut both.pipes[1 - self.outgoing];
+        if cut || !pipe.buffer.is_empty() {
+            return Poll::Ready(());
+        }
+        pipe.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut both = self.ends.lock();
+        let cut = both.cut;
+        let pipe = &mut both.pipes[self.outgoing];
+        if cut || pipe.buffer.len() < CAPACITY {
+            return Poll::Ready(());
+        }
+        pipe.writer = Some(cx.waker().clone());
+        Poll::Pending
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     io,
+    os::fd::BorrowedFd,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -12,12 +13,17 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{lock as lock_acceptors, wire::Wired};
+use super::{
+    lock as lock_acceptors,
+    reading::Read,
+    wire::{TURN, Wired},
+};
 use crate::{
-    Acceptor, Address, Link, Timeout, Transport, Wire,
+    Acceptor, Address, Link, Readiness, Timeout, Transport, Wire,
     builder::wire_for,
     exchange::{Carrier, Exchange},
-    protocol::{Action, DialId, LinkId},
+    protocol::{Action, DialId, LinkEnd, LinkId},
+    reactor::{Source, Turn},
     runtime,
 };
 
@@ -119,9 +125,9 @@ impl Carriers {
             match accepted {
                 Ok(link) => {
                     let now = Instant::now();
-                    let remote = link.remote();
-                    let id = self.serve(&exchange, link);
-                    exchange.tell(now, |machine| machine.accepted(now, id, remote));
+                    let (remote, wire) = (link.remote(), self.wire(link));
+                    exchange.tell(now, |machine| machine.accepted(now, wire.id(), remote));
+                    self.serve(&exchange, wire);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a link");
@@ -150,24 +156,29 @@ impl Carriers {
         }
     }
 
-    /// Starts to read from and to write to a link.
-    fn serve(self: &Arc<Self>, exchange: &Arc<Exchange>, link: Arc<dyn Link>) -> LinkId {
-        let id = LinkId(self.next_link.fetch_add(1, Relaxed));
-        let wire = Arc::new(Wired::new(id, link));
-        self.lock().insert(id, wire.clone());
+    /// A new link.
+    fn wire(&self, link: Arc<dyn Link>) -> Arc<Wired> {
+        let wire = Arc::new(Wired::new(LinkId(self.next_link.fetch_add(1, Relaxed)), link));
+        self.lock().insert(wire.id(), wire.clone());
         if self.stopped.load(Relaxed) {
             wire.link().close();
         }
-        runtime::io().spawn(wire.clone().write());
-        let (carriers, exchange) = (self.clone(), exchange.clone());
-        runtime::io().spawn(async move {
-            let end = wire.clone().read(&exchange).await;
-            carriers.lock().remove(&id);
-            wire.link().close();
-            let now = Instant::now();
-            exchange.tell(now, |machine| machine.lost(now, id, &end));
-        });
-        id
+        wire
+    }
+
+    /// Starts to read from and to write to a link that the machine knows of.
+    fn serve(self: &Arc<Self>, exchange: &Arc<Exchange>, wire: Arc<Wired>) {
+        let served = Served { wire: wire.clone(), carriers: self.clone(), exchange: exchange.clone() };
+        if let Some(seat) = wire.seat() {
+            let served = Arc::new(served);
+            if let Err(error) = seat.serve(served.clone()) {
+                tracing::warn!(%error, "cannot serve a link");
+                return served.end(&LinkEnd::Lost);
+            }
+        } else {
+            runtime::io().spawn(async move { served.read().await });
+        }
+        runtime::io().spawn(wire.write());
     }
 
     async fn dial(self: Arc<Self>, id: DialId, address: Address) {
@@ -182,11 +193,67 @@ impl Carriers {
         };
         let Some(exchange) = self.exchange.upgrade() else { return };
         let now = Instant::now();
-        let dialled = dialled.map(|link| {
-            let remote = link.remote();
-            (self.serve(&exchange, link), remote)
-        });
-        exchange.tell(now, |machine| machine.dialled(now, id, dialled));
+        match dialled {
+            Ok(link) => {
+                let (remote, wire) = (link.remote(), self.wire(link));
+                exchange.tell(now, |machine| machine.dialled(now, id, Ok((wire.id(), remote))));
+                self.serve(&exchange, wire);
+            }
+            Err(error) => exchange.tell(now, |machine| machine.dialled(now, id, Err(error))),
+        }
+    }
+}
+
+/// A link, and whom what comes from it goes to.
+#[derive(Debug)]
+struct Served {
+    wire: Arc<Wired>,
+    carriers: Arc<Carriers>,
+    exchange: Arc<Exchange>,
+}
+
+impl Served {
+    async fn read(self) {
+        if let Readiness::Wakers(wakers) = self.wire.link().readiness() {
+            let end = self.wire.read(wakers, &self.exchange).await;
+            self.end(&end);
+        }
+    }
+
+    fn end(&self, end: &LinkEnd) {
+        self.carriers.lock().remove(&self.wire.id());
+        self.wire.link().close();
+        let now = Instant::now();
+        self.exchange.tell(now, |machine| machine.lost(now, self.wire.id(), end));
+    }
+}
+
+impl Source for Served {
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match self.wire.link().readiness() {
+            Readiness::Socket(socket) => Some(socket),
+            Readiness::Wakers(_) => None,
+        }
+    }
+
+    fn readable(&self, ended: bool) -> Turn {
+        for _ in 0..TURN {
+            match self.wire.read_some(&self.exchange) {
+                Ok(Read::Nothing) => return Turn::Over,
+                // A stream is empty after a read that was not filled, until it says otherwise.
+                Ok(Read::All) if !ended => return Turn::Over,
+                Ok(Read::All | Read::Part) => {}
+                Err(end) => {
+                    self.end(&end);
+                    return Turn::Gone;
+                }
+            }
+        }
+        Turn::Again
+    }
+
+    fn writable(&self) {
+        self.wire.unblock();
     }
 }
 

@@ -1,4 +1,4 @@
-//! One link and the two tasks that serve it.
+//! One link: who writes to it, and what it takes to read from it.
 
 use std::{
     collections::VecDeque,
@@ -11,34 +11,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
+use super::reading::{Read, Reading};
 use crate::{
-    Link, Timeout,
-    deliver::Inbox,
+    Link, Readiness, Timeout, Wakers,
     exchange::Exchange,
     outbox::{Flush, Gather},
     protocol::{LinkEnd, LinkId},
+    reactor::Seat,
     session::Session,
 };
-
-/// The room in front of a read, in bytes: what a socket holds at once.
-const ROOM: usize = 64 * 1024;
-
-/// Below this much room a new buffer is begun, in bytes.
-const LEAST_ROOM: usize = 8 * 1024;
-
-/// The largest room: as much as is read at once when messages come fast.
-const MOST_ROOM: usize = 256 * 1024;
 
 /// How many slices are written by one call; the operating systems take at least this many.
 const SLICES: usize = 64;
 
-/// Messages that come closer to each other than this come fast. Waking the writing task takes about as long.
-const FAST: Duration = Duration::from_micros(30);
+/// A message that comes so soon after a write comes fast: it is left to the writing task, and gathers others. No answer
+/// to what was written comes so soon.
+const FAST: Duration = Duration::from_nanos(1500);
 
 /// How many batches are written or read before others who are served by the same thread have their turn.
-const TURN: usize = 8;
+pub(super) const TURN: usize = 8;
 
 /// How long a node that is turned away has to take the reason.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -51,8 +44,12 @@ pub(crate) struct Wired {
     state: Mutex<State>,
     /// Held by the one thread that writes.
     writing: Mutex<Writing>,
-    /// When a thread other than the writing task's last wrote, in nanoseconds since `made`.
-    flushed: AtomicU64,
+    reading: Mutex<Reading>,
+    /// Where it is served, if it has a socket.
+    seat: Option<Seat>,
+    blocked: Mutex<Blocked>,
+    /// When the last write was over, in nanoseconds since `made`.
+    written: AtomicU64,
     made: Instant,
 }
 
@@ -63,6 +60,14 @@ struct State {
     session: Option<Arc<Session>>,
     closing: bool,
     writer: Option<Waker>,
+}
+
+/// The writing task, while the socket takes nothing.
+#[derive(Debug, Default)]
+struct Blocked {
+    waker: Option<Waker>,
+    /// It takes something again.
+    over: bool,
 }
 
 /// How far writing has come.
@@ -78,9 +83,8 @@ impl Flush for Wired {
     ///
     /// When they come fast it leaves them to the writing task, which writes many at once.
     fn flush(&self) -> bool {
-        let now = self.made.elapsed().as_nanos() as u64;
-        let last = self.flushed.load(Relaxed);
-        if now.saturating_sub(last) < FAST.as_nanos() as u64 {
+        let since_write = self.now().saturating_sub(self.written.load(Relaxed));
+        if since_write < FAST.as_nanos() as u64 {
             return false;
         }
         let Ok(mut writing) = self.writing.try_lock() else { return false };
@@ -92,7 +96,6 @@ impl Flush for Wired {
             state.session.clone()
         };
         let Some(session) = session.filter(|_| writing.slices.is_empty()) else { return false };
-        self.flushed.store(now, Relaxed);
         let gathered = session.gather(self.id, &mut writing.slices, None);
         let written = gathered == Gather::Ready && self.write_some(&mut writing.slices).is_ok();
         // What others have queued meanwhile is left to the writing task.
@@ -113,14 +116,27 @@ enum Next {
 
 impl Wired {
     pub(crate) fn new(id: LinkId, link: Arc<dyn Link>) -> Self {
+        let seat = matches!(link.readiness(), Readiness::Socket(_)).then(Seat::new);
         Self {
             id,
             link,
+            reading: Mutex::new(Reading::new(id)),
+            seat,
+            blocked: Mutex::default(),
             state: Mutex::default(),
             writing: Mutex::default(),
-            flushed: AtomicU64::new(0),
+            written: AtomicU64::new(0),
             made: Instant::now(),
         }
+    }
+
+    pub(crate) fn id(&self) -> LinkId {
+        self.id
+    }
+
+    /// Where it is served, if it has a socket.
+    pub(crate) fn seat(&self) -> Option<Seat> {
+        self.seat
     }
 
     pub(crate) fn link(&self) -> &dyn Link {
@@ -206,7 +222,7 @@ impl Wired {
             match self.write_some(&mut writing.slices) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    std::task::ready!(self.link.poll_writable(cx))?;
+                    std::task::ready!(self.poll_writable(cx))?;
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -236,6 +252,11 @@ impl Wired {
         }
     }
 
+    /// Nanoseconds since it was made.
+    fn now(&self) -> u64 {
+        self.made.elapsed().as_nanos() as u64
+    }
+
     /// Writes what the link takes at once of the slices, by one call.
     fn write_some(&self, slices: &mut VecDeque<Bytes>) -> io::Result<()> {
         let mut vectored = [IoSlice::new(&[]); SLICES];
@@ -248,6 +269,7 @@ impl Wired {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             written => written?,
         };
+        self.written.store(self.now(), Relaxed);
         while let Some(first) = slices.front_mut() {
             if written < first.len() {
                 first.advance(written);
@@ -259,55 +281,54 @@ impl Wired {
         Ok(())
     }
 
-    /// Reads until the link ends, and says why it did.
-    pub(crate) async fn read(self: Arc<Self>, exchange: &Arc<Exchange>) -> LinkEnd {
-        let mut buffer = BytesMut::new();
-        let mut inbox = Inbox { link: self.id, session: None };
-        let mut room = ROOM;
-        let mut lacking = 0;
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match (self.link.readiness(), self.seat) {
+            (Readiness::Wakers(wakers), _) => wakers.poll_writable(cx).map(Ok),
+            (Readiness::Socket(socket), Some(seat)) => {
+                let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+                if std::mem::take(&mut blocked.over) {
+                    return Poll::Ready(Ok(()));
+                }
+                blocked.waker = Some(cx.waker().clone());
+                drop(blocked);
+                seat.want_writable(socket)?;
+                Poll::Pending
+            }
+            (Readiness::Socket(_), None) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
+    }
+
+    /// The socket takes something again.
+    pub(crate) fn unblock(&self) {
+        let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+        blocked.over = true;
+        let waker = blocked.waker.take();
+        drop(blocked);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Reads once, and hands on what has come. Fails when the link has ended.
+    pub(crate) fn read_some(&self, exchange: &Arc<Exchange>) -> Result<Read, LinkEnd> {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = reading.read(&*self.link, exchange, || self.lock().session.clone());
+        if let Err(LinkEnd::Protocol(error)) = &read {
+            tracing::debug!(%error, remote = self.link.remote(), "closed a link");
+        }
+        read
+    }
+
+    /// Reads from a link that wakes who waits, until it ends, and says why it did.
+    pub(crate) async fn read(&self, wakers: &dyn Wakers, exchange: &Arc<Exchange>) -> LinkEnd {
         for turn in 1.. {
             if turn % TURN == 0 {
                 tokio::task::yield_now().await;
             }
-            // A buffer is filled before there is a new one: a message that waits keeps alive the whole buffer that it
-            // was read into, and that must not be more than a few times its size.
-            if buffer.capacity() - buffer.len() < lacking.max(LEAST_ROOM) {
-                buffer.reserve(room.max(lacking));
-            }
-            let spare = buffer.capacity() - buffer.len();
-            match self.link.try_read(&mut buffer) {
-                Ok(0) => return LinkEnd::Lost,
-                Ok(read) if read >= spare => room = (2 * room).min(MOST_ROOM),
-                Ok(read) if read < room / 4 => room = ROOM,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match std::future::poll_fn(|cx| self.link.poll_readable(cx)).await {
-                        Ok(()) => continue,
-                        Err(_) => return LinkEnd::Lost,
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return LinkEnd::Lost,
-            }
-            let now = Instant::now();
-            loop {
-                if inbox.session.is_none() {
-                    inbox.session = self.lock().session.clone();
-                }
-                match exchange.ingest(&inbox, &mut buffer, now) {
-                    Ok(Some(lacks)) => {
-                        lacking = lacks;
-                        break;
-                    }
-                    // A frame of the handshake was taken: there may be a session now.
-                    Ok(None) => {}
-                    Err(end) => {
-                        if let LinkEnd::Protocol(error) = &end {
-                            tracing::debug!(%error, remote = self.link.remote(), "closed a link");
-                        }
-                        return end;
-                    }
-                }
+            match self.read_some(exchange) {
+                Ok(Read::Nothing) => std::future::poll_fn(|cx| wakers.poll_readable(cx)).await,
+                Ok(Read::All | Read::Part) => {}
+                Err(end) => return end,
             }
         }
         LinkEnd::Lost

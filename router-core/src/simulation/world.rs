@@ -53,7 +53,7 @@ struct End {
     closing: bool,
     /// On its way to this end.
     wire: BytesMut,
-    inbox: BytesMut,
+    inbox: Bytes,
     told_lost: bool,
 }
 
@@ -283,7 +283,7 @@ impl World {
         let Some(link) = self.links.get_mut(&id) else { return };
         let end_state = &mut link.ends[end];
         let arrived = end_state.wire.split_to(bytes.min(end_state.wire.len()));
-        end_state.inbox.extend_from_slice(&arrived);
+        end_state.inbox = [&end_state.inbox[..], &arrived[..]].concat().into();
         loop {
             let Some(link) = self.links.get_mut(&id) else { return };
             let end_state = &mut link.ends[end];
@@ -360,7 +360,7 @@ impl World {
             session: None,
             closing: false,
             wire: BytesMut::new(),
-            inbox: BytesMut::new(),
+            inbox: Bytes::new(),
             told_lost: false,
         };
         self.links.insert(id, SimLink { ends: [end(node), end(there)], cut: false, silent: false });
