@@ -31,9 +31,9 @@ async fn blocked_handlers_keep_nobody_else_waiting(setup: &Setup) {
     assert!(matches!(deadline("join", changes.next()).await, Some(tidings::Change::Joined(_))));
     let task = Task::builder().router(hearer.clone()).build();
     let mut released = Vec::new();
-    let (begun, begins) = mpsc::channel();
+    let (begun, begins) = mpsc::sync_channel(BLOCKED);
     for index in 0..BLOCKED {
-        let (release, wait) = mpsc::channel::<()>();
+        let (release, wait) = mpsc::sync_channel::<()>(1);
         let begun = begun.clone();
         released.push(release);
         task.on(&format!("block.{index}"), move |_: Event<u32>| {
