@@ -15,7 +15,7 @@ pub use parallel::Parallel;
 pub use private as __private;
 pub use router::Router;
 #[cfg(feature = "task")]
-pub use tidings_macros::{State, main};
+pub use tidings_macros::{State, entry, main};
 pub use tidings_router_core::{
     Address, BoxError, BoxFuture, Bytes, Capability, Change, Changes, Codec, DropReason, Drops, Emit,
     EmitOptions, Emitting, Encoded, Envelope, Error, Event, Incarnation, LeaveReason, Limits, ListenOptions,

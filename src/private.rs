@@ -1,4 +1,4 @@
 //! What the macros' output calls. No part of the API.
 
 #[cfg(feature = "task")]
-pub use tidings_task::program::run_main;
+pub use tidings_task::program::{Entry, inventory, run_program};

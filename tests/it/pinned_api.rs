@@ -100,6 +100,11 @@ mod program {
         router.emit("greeting", "Hi").await
     }
 
+    #[tidings::entry]
+    async fn evaluate(router: Arc<Router>) -> tidings::Result<()> {
+        router.emit("evaluated", "Hi").await
+    }
+
     pub(super) fn run() -> std::process::ExitCode {
         main()
     }

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
+mod entries;
 mod harness;
 mod idle;
 mod jobs;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         kill_matrix::cases(),
         start_order::cases(),
         jobs::cases(),
+        entries::cases(),
         idle::cases(),
         stopped_peer::cases(),
         networks::cases(),

@@ -14,7 +14,7 @@ use std::{
 use tidings::{Address, BoxError, Parallel, Router, Topology, parallel::Runner};
 use tidings_testkit::{Raw, frame, hello};
 
-use crate::{node, settings::Settings};
+use crate::{entries, node, settings::Settings};
 
 /// The node's address to whom half a hello is said.
 pub(crate) const TARGET: &str = "TIDINGS_TEST_TARGET";
@@ -34,6 +34,7 @@ pub(crate) fn run(program: &str) -> ExitCode {
         "half a hello" => half_a_hello(),
         "launcher" => launcher(),
         "first message" => first_message(),
+        "entries" => entries::run(),
         "job" => Parallel::runner(2).run(job).exit(),
         "job over tcp" => {
             Parallel::runner(2).transport(tidings::transport::Tcp::bind("127.0.0.1:0")).run(job).exit()
