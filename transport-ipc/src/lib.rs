@@ -42,6 +42,12 @@ mod acceptor;
 mod directory;
 mod ipc;
 mod link;
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "memory that another process shares")]
+mod shm;
+#[cfg(not(target_os = "linux"))]
+#[path = "shm_elsewhere.rs"]
+mod shm;
 mod socket_file;
 #[cfg(test)]
 mod testing;

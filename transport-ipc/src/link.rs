@@ -1,14 +1,19 @@
 use std::{
     any::Any,
     io::{self, IoSlice},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rustix::net::{Shutdown, shutdown, sockopt};
-use tidings_router_core::Link;
-use tokio::net::UnixStream;
+use tidings_router_core::{Link, Token};
+use tokio::{io::Interest, net::UnixStream};
+
+use crate::shm::{Borrower, Lender, SharedPool};
 
 /// What a socket may hold, in bytes, as far as the system allows it.
 ///
@@ -23,14 +28,17 @@ pub(crate) struct IpcLink {
     stream: UnixStream,
     remote: String,
     closed: AtomicBool,
+    lender: Lender,
+    borrower: Borrower,
 }
 
 impl IpcLink {
-    /// A link over `stream`, if the process at the other end runs as the user `uid`. `name` makes the name of
-    /// the other end from its process id.
+    /// A link over `stream`, if the process at the other end runs as the user `uid`. What stands in `pool` is
+    /// lent to it. `name` makes the name of the other end from its process id.
     pub(crate) fn new(
         stream: UnixStream,
         uid: u32,
+        pool: Arc<SharedPool>,
         name: impl FnOnce(Option<i32>) -> String,
     ) -> io::Result<Self> {
         let peer = stream.peer_cred()?;
@@ -41,7 +49,13 @@ impl IpcLink {
         // A refusal costs speed alone. Linux looks only at the sender's buffer, others at the receiver's too.
         let _ = sockopt::set_socket_send_buffer_size(&stream, BUFFER);
         let _ = sockopt::set_socket_recv_buffer_size(&stream, BUFFER);
-        Ok(Self { remote: name(peer.pid()), stream, closed: AtomicBool::new(false) })
+        Ok(Self {
+            remote: name(peer.pid()),
+            stream,
+            closed: AtomicBool::new(false),
+            lender: Lender::new(pool),
+            borrower: Borrower::default(),
+        })
     }
 
     /// After `close`, the socket would report the end of the stream, as if the other end had closed it.
@@ -56,8 +70,7 @@ impl IpcLink {
 impl Link for IpcLink {
     fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
         self.check_open()?;
-        // A full `BytesMut` gets 64 bytes of room here, so that `Ok(0)` always is the end of the stream.
-        self.stream.try_read_buf(buffer)
+        self.stream.try_io(Interest::READABLE, || self.borrower.receive(&self.stream, buffer))
     }
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -66,11 +79,26 @@ impl Link for IpcLink {
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.check_open()?;
+        if self.lender.is_due() {
+            return self.stream.try_io(Interest::WRITABLE, || self.lender.hand_over(&self.stream, slices));
+        }
         self.stream.try_write_vectored(slices)
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream.poll_write_ready(cx)
+    }
+
+    fn lends(&self) -> bool {
+        self.lender.is_on()
+    }
+
+    fn lend(&self, payload: &Bytes) -> Option<Token> {
+        self.lender.lend(payload)
+    }
+
+    fn redeem(&self, token: &Token) -> io::Result<Bytes> {
+        self.borrower.redeem(token)
     }
 
     fn close(&self) {
@@ -91,16 +119,21 @@ impl Link for IpcLink {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, sync::Arc};
+    use std::future::poll_fn;
 
     use rustix::process::geteuid;
 
     use super::*;
     use crate::testing::{read, run, write};
 
+    fn pool() -> Arc<SharedPool> {
+        Arc::new(SharedPool::new(1 << 20, 1))
+    }
+
     fn pair() -> (Arc<IpcLink>, Arc<IpcLink>) {
         let (a, b) = UnixStream::pair().unwrap();
-        let link = |stream| Arc::new(IpcLink::new(stream, geteuid().as_raw(), |_| "peer".into()).unwrap());
+        let uid = geteuid().as_raw();
+        let link = |stream| Arc::new(IpcLink::new(stream, uid, pool(), |_| "peer".into()).unwrap());
         (link(a), link(b))
     }
 
@@ -188,7 +221,7 @@ mod tests {
     fn another_user_is_refused() {
         run(async {
             let (a, _b) = UnixStream::pair().unwrap();
-            let error = IpcLink::new(a, geteuid().as_raw() + 1, |_| String::new()).unwrap_err();
+            let error = IpcLink::new(a, geteuid().as_raw() + 1, pool(), |_| String::new()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
         });
     }

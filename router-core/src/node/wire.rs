@@ -93,7 +93,7 @@ impl Flush for Wired {
         };
         let Some(session) = session.filter(|_| writing.slices.is_empty()) else { return false };
         self.flushed.store(now, Relaxed);
-        let gathered = session.gather(self.id, &mut writing.slices, None);
+        let gathered = session.gather(self.id, &|payload| self.link.lend(payload), &mut writing.slices, None);
         let written = gathered == Gather::Ready && self.write_some(&mut writing.slices).is_ok();
         // What others have queued meanwhile is left to the writing task.
         written && writing.slices.is_empty() && session.outbox.is_drained()
@@ -149,7 +149,7 @@ impl Wired {
     /// Has the link carry a session.
     pub(crate) fn establish(self: &Arc<Self>, session: Arc<Session>) {
         let flush: Arc<dyn Flush> = self.clone();
-        session.outbox.flushed_by(&flush);
+        session.outbox.flushed_by(&flush, self.link.lends());
         self.update(|state| state.session = Some(session));
     }
 
@@ -223,7 +223,7 @@ impl Wired {
         }
         let Some(session) = state.session.clone() else { return Poll::Pending };
         drop(state);
-        match session.gather(self.id, slices, Some(cx)) {
+        match session.gather(self.id, &|payload| self.link.lend(payload), slices, Some(cx)) {
             Gather::Ready => Poll::Ready(Next::More),
             Gather::Idle => Poll::Pending,
             Gather::Stop => Poll::Ready(Next::Leave),
@@ -256,7 +256,7 @@ impl Wired {
     /// Reads until the link ends, and says why it did.
     pub(crate) async fn read(self: Arc<Self>, exchange: &Arc<Exchange>) -> LinkEnd {
         let mut buffer = BytesMut::new();
-        let mut inbox = Inbox { link: self.id, session: None };
+        let mut inbox = Inbox { link: self.id, session: None, carrier: Some(self.link.clone()) };
         let mut room = ROOM;
         let mut lacking = 0;
         for turn in 1.. {

@@ -1,0 +1,120 @@
+use std::{
+    io,
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use bytes::{Bytes, BytesMut};
+use rustix::fd::AsFd;
+use tidings_router_core::Token;
+
+use super::{
+    arena::SEALS,
+    descriptors::{self, FIXED, HANDED_OVER, sealed_len},
+    map::{Counters, Mapping},
+    token::Place,
+};
+
+/// The largest segment that is mapped, in bytes; an address space has room for many of them.
+const LARGEST_SEGMENT: usize = 1 << 40;
+
+/// The largest page of returns.
+const LARGEST_RETURNS: usize = 1 << 24;
+
+/// The borrowing half of one end of a link.
+#[derive(Debug, Default)]
+pub(crate) struct Borrower {
+    /// What the other end has handed over, until it is used.
+    handed_over: Mutex<Vec<OwnedFd>>,
+    memory: OnceLock<Arc<Borrowed>>,
+}
+
+/// Memory of the other end. The fields are dropped in this order: who waits for the pipe to be closed takes it that nobody
+/// reads any more.
+#[derive(Debug)]
+struct Borrowed {
+    segment: Mapping,
+    returns: Counters,
+    _pipe: OwnedFd,
+}
+
+impl Borrower {
+    /// Reads from the socket, and keeps what is handed over with it. Nothing is mapped yet: it may be a stranger.
+    pub(crate) fn receive(&self, socket: impl AsFd, buffer: &mut BytesMut) -> io::Result<usize> {
+        descriptors::receive(socket, buffer, |descriptor| self.take(descriptor))
+    }
+
+    fn take(&self, descriptor: OwnedFd) -> io::Result<()> {
+        let mut handed_over = self.handed_over.lock().unwrap_or_else(PoisonError::into_inner);
+        if handed_over.len() >= HANDED_OVER || self.memory.get().is_some() {
+            return Err(invalid("more descriptors were handed over than there are to hand over"));
+        }
+        handed_over.push(descriptor);
+        Ok(())
+    }
+
+    /// The payload that the other end has lent.
+    pub(crate) fn redeem(&self, token: &Token) -> io::Result<Bytes> {
+        let place = Place::of_token(token).ok_or_else(|| invalid("a token that is none"))?;
+        let from = match self.memory.get() {
+            Some(memory) => memory,
+            None => {
+                let memory = Arc::new(self.map()?);
+                self.memory.get_or_init(|| memory)
+            }
+        };
+        let segment = from.segment.len();
+        let (Ok(offset), Ok(len)) = (usize::try_from(place.offset), usize::try_from(place.len)) else {
+            return Err(invalid("a payload beyond all memory"));
+        };
+        if len == 0 || offset > segment || len > segment - offset {
+            return Err(invalid("a payload beyond the segment"));
+        }
+        if from.returns.get(place.slot).is_none() {
+            return Err(invalid("a slot that there is not"));
+        }
+        Ok(Bytes::from_owner(Payload { from: from.clone(), slot: place.slot, offset, len }))
+    }
+
+    fn map(&self) -> io::Result<Borrowed> {
+        let handed_over =
+            std::mem::take(&mut *self.handed_over.lock().unwrap_or_else(PoisonError::into_inner));
+        let Ok([segment, returns, pipe]) = <[OwnedFd; HANDED_OVER]>::try_from(handed_over) else {
+            return Err(invalid("nothing was handed over that could be lent"));
+        };
+        let len = sealed_len(&segment, SEALS, LARGEST_SEGMENT)?;
+        let segment = Mapping::readable(&segment, len)?;
+        let len = sealed_len(&returns, FIXED, LARGEST_RETURNS)?;
+        let returns = Counters::map(&returns, len)?;
+        Ok(Borrowed { segment, returns, _pipe: pipe })
+    }
+}
+
+fn invalid(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// A payload in memory of the other end, until its last reader is done.
+struct Payload {
+    from: Arc<Borrowed>,
+    slot: u32,
+    offset: usize,
+    len: usize,
+}
+
+impl AsRef<[u8]> for Payload {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the other end writes nothing there before it was given back, which `Drop` does. It is a process of
+        // the same user that was let in; we have to rely on it, as on whoever may attach a debugger to us. Nobody else
+        // can write: that is sealed.
+        unsafe { self.from.segment.bytes(self.offset, self.len) }
+    }
+}
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        if let Some(counter) = self.from.returns.get(self.slot) {
+            counter.give_back();
+        }
+    }
+}
