@@ -440,7 +440,7 @@ impl Outbox {
         }
         // The first frame on a link is the resume, which stands among the control frames.
         let due = state.greeted && self.ack_due.swap(false, Relaxed);
-        if due || (state.greeted && batch > 0) {
+        if due || (state.greeted && (batch > 0 || !state.control.is_empty())) {
             let received = received();
             if due || received.consumed != self.confirmed.load(Relaxed) {
                 self.confirmed.store(received.consumed, Relaxed);

@@ -8,3 +8,5 @@ mod fuzz_corpora;
 mod hostile_input;
 mod pinned_api;
 mod setups;
+#[cfg(target_os = "linux")]
+mod shared_memory;

@@ -24,6 +24,8 @@ mod map;
 #[cfg(all(test, tidings_loom))]
 mod models;
 mod pool;
+#[cfg(test)]
+mod tests;
 mod token;
 
 pub(crate) use borrower::Borrower;

@@ -45,7 +45,11 @@ pub(super) struct Page {
 
 impl Returns for Page {
     fn count(&self, slot: u32) -> u32 {
-        self.counters.get(slot).map_or(0, |counter| counter.count())
+        self.counters.of_slot(slot).map_or(0, |counter| counter.count())
+    }
+
+    fn is_ready(&self) -> bool {
+        self.counters.ready().count() > 0
     }
 
     fn is_gone(&self) -> bool {

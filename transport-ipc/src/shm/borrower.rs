@@ -24,9 +24,10 @@ const LARGEST_RETURNS: usize = 1 << 24;
 /// The borrowing half of one end of a link.
 #[derive(Debug, Default)]
 pub(crate) struct Borrower {
-    /// What the other end has handed over, until it is used.
+    /// What the other end has handed over, until it is complete.
     handed_over: Mutex<Vec<OwnedFd>>,
-    memory: OnceLock<Arc<Borrowed>>,
+    /// `None` inside: it cannot be mapped, so nothing is lent.
+    memory: OnceLock<Option<Arc<Borrowed>>>,
 }
 
 /// Memory of the other end. The fields are dropped in this order: who waits for the pipe to be closed takes it that nobody
@@ -39,7 +40,7 @@ struct Borrowed {
 }
 
 impl Borrower {
-    /// Reads from the socket, and keeps what is handed over with it. Nothing is mapped yet: it may be a stranger.
+    /// Reads from the socket, and takes what is handed over with it.
     pub(crate) fn receive(&self, socket: impl AsFd, buffer: &mut BytesMut) -> io::Result<usize> {
         descriptors::receive(socket, buffer, |descriptor| self.take(descriptor))
     }
@@ -50,18 +51,31 @@ impl Borrower {
             return Err(invalid("more descriptors were handed over than there are to hand over"));
         }
         handed_over.push(descriptor);
+        if handed_over.len() < HANDED_OVER {
+            return Ok(());
+        }
+        let Ok(descriptors) = <[OwnedFd; HANDED_OVER]>::try_from(std::mem::take(&mut *handed_over)) else {
+            return Ok(());
+        };
+        let memory = match map(descriptors) {
+            Ok(memory) => Some(Arc::new(memory)),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "cannot map a peer's memory: its large payloads come through the socket");
+                None
+            }
+        };
+        if let Some(memory) = self.memory.get_or_init(|| memory) {
+            memory.returns.ready().give_back();
+        }
         Ok(())
     }
 
     /// The payload that the other end has lent.
     pub(crate) fn redeem(&self, token: &Token) -> io::Result<Bytes> {
         let place = Place::of_token(token).ok_or_else(|| invalid("a token that is none"))?;
-        let from = match self.memory.get() {
-            Some(memory) => memory,
-            None => {
-                let memory = Arc::new(self.map()?);
-                self.memory.get_or_init(|| memory)
-            }
+        let Some(Some(from)) = self.memory.get() else {
+            return Err(invalid("nothing was handed over that could be lent"));
         };
         let segment = from.segment.len();
         let (Ok(offset), Ok(len)) = (usize::try_from(place.offset), usize::try_from(place.len)) else {
@@ -70,24 +84,19 @@ impl Borrower {
         if len == 0 || offset > segment || len > segment - offset {
             return Err(invalid("a payload beyond the segment"));
         }
-        if from.returns.get(place.slot).is_none() {
+        if from.returns.of_slot(place.slot).is_none() {
             return Err(invalid("a slot that there is not"));
         }
         Ok(Bytes::from_owner(Payload { from: from.clone(), slot: place.slot, offset, len }))
     }
+}
 
-    fn map(&self) -> io::Result<Borrowed> {
-        let handed_over =
-            std::mem::take(&mut *self.handed_over.lock().unwrap_or_else(PoisonError::into_inner));
-        let Ok([segment, returns, pipe]) = <[OwnedFd; HANDED_OVER]>::try_from(handed_over) else {
-            return Err(invalid("nothing was handed over that could be lent"));
-        };
-        let len = sealed_len(&segment, SEALS, LARGEST_SEGMENT)?;
-        let segment = Mapping::readable(&segment, len)?;
-        let len = sealed_len(&returns, FIXED, LARGEST_RETURNS)?;
-        let returns = Counters::map(&returns, len)?;
-        Ok(Borrowed { segment, returns, _pipe: pipe })
-    }
+fn map([segment, returns, pipe]: [OwnedFd; HANDED_OVER]) -> io::Result<Borrowed> {
+    let len = sealed_len(&segment, SEALS, LARGEST_SEGMENT)?;
+    let segment = Mapping::readable(&segment, len)?;
+    let len = sealed_len(&returns, FIXED, LARGEST_RETURNS)?;
+    let returns = Counters::map(&returns, len)?;
+    Ok(Borrowed { segment, returns, _pipe: pipe })
 }
 
 fn invalid(what: &'static str) -> io::Error {
@@ -113,7 +122,7 @@ impl AsRef<[u8]> for Payload {
 
 impl Drop for Payload {
     fn drop(&mut self) {
-        if let Some(counter) = self.from.returns.get(self.slot) {
+        if let Some(counter) = self.from.returns.of_slot(self.slot) {
             counter.give_back();
         }
     }

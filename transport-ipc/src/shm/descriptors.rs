@@ -38,11 +38,12 @@ pub(super) fn seal(file: &OwnedFd, seals: SealFlags) -> io::Result<()> {
 /// The length of somebody else's file, if it has these seals and at most `most` bytes.
 pub(super) fn sealed_len(file: &OwnedFd, seals: SealFlags, most: usize) -> io::Result<usize> {
     let invalid = |what| Err(io::Error::new(io::ErrorKind::InvalidData, what));
-    if !fcntl_get_seals(file)?.contains(seals) {
+    // What is no memory file has no seals either.
+    if !fcntl_get_seals(file).is_ok_and(|sealed| sealed.contains(seals)) {
         return invalid("memory was handed over that is not sealed");
     }
     match usize::try_from(fstat(file)?.st_size) {
-        Ok(len) if (1..=most).contains(&len) => Ok(len),
+        Ok(len) if (size_of::<u32>()..=most).contains(&len) => Ok(len),
         _ => invalid("memory was handed over that is empty or too large"),
     }
 }

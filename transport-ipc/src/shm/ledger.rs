@@ -12,6 +12,9 @@ pub(super) trait Returns {
     /// How often it has given this slot back, modulo 2³².
     fn count(&self, slot: u32) -> u32;
 
+    /// Whether it has said that it can read what is lent.
+    fn is_ready(&self) -> bool;
+
     /// Whether it will never read anything again.
     fn is_gone(&self) -> bool;
 }
@@ -94,13 +97,18 @@ impl<R: Returns> Ledger<R> {
         }
     }
 
-    /// Lends the slot that this unit belongs to, and says which it is. Somebody here holds it.
+    /// Lends the slot that this unit belongs to, and says which it is, if the borrower is ready. Somebody here holds
+    /// the slot.
     pub(super) fn lend(&mut self, borrower: usize, unit: u32) -> Option<u32> {
         let (&slot, &units) = self.slots.range(..=unit).next_back()?;
         if unit - slot >= units {
             return None;
         }
-        let lent = &mut self.borrowers.get_mut(borrower)?.as_mut()?.lent[slot as usize];
+        let borrower = self.borrowers.get_mut(borrower)?.as_mut()?;
+        if !borrower.returns.is_ready() {
+            return None;
+        }
+        let lent = &mut borrower.lent[slot as usize];
         *lent = lent.wrapping_add(1);
         Some(slot)
     }
@@ -154,6 +162,7 @@ mod tests {
     #[derive(Debug, Clone, Default)]
     struct Page {
         counts: Rc<[Cell<u32>; 8]>,
+        late: Rc<Cell<bool>>,
         gone: Rc<Cell<bool>>,
     }
 
@@ -167,6 +176,10 @@ mod tests {
     impl Returns for Page {
         fn count(&self, slot: u32) -> u32 {
             self.counts[slot as usize].get()
+        }
+
+        fn is_ready(&self) -> bool {
+            !self.late.get()
         }
 
         fn is_gone(&self) -> bool {
@@ -280,6 +293,16 @@ mod tests {
         ledger.take(2).unwrap();
         assert_eq!(ledger.lend(borrower, 2), None);
         assert_eq!(ledger.lend(borrower + 1, 0), None);
+    }
+
+    #[test]
+    fn nothing_is_lent_to_a_borrower_that_is_not_ready() {
+        let (mut ledger, page, borrower) = ledger();
+        page.late.set(true);
+        let slot = ledger.take(8).unwrap();
+        assert_eq!(ledger.lend(borrower, slot), None);
+        page.late.set(false);
+        assert_eq!(ledger.lend(borrower, slot), Some(slot));
     }
 
     #[test]

@@ -58,7 +58,9 @@ impl Lender {
         self.pool.is_on()
     }
 
-    /// Lends `payload`, if it stands in the pool.
+    /// Lends `payload`, if it stands in the pool and the other end has said that it can read there. What it needs for
+    /// that is handed over when the first payload comes; until then, and for ever where a socket is passed on by
+    /// something that passes no descriptors, payloads go through the socket.
     pub(crate) fn lend(&self, payload: &Bytes) -> Option<Token> {
         let arena = self.pool.arena().filter(|arena| arena.holds(payload))?;
         let mut state = self.lock();

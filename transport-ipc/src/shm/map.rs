@@ -95,14 +95,14 @@ impl fmt::Debug for Mapping {
     }
 }
 
-/// A page of counters that two processes share.
+/// A page of counters that two processes share: one for each slot, and one that says that the borrower is ready.
 #[derive(Debug)]
 pub(super) struct Counters(Mapping);
 
 impl Counters {
-    /// How many bytes so many counters take.
-    pub(super) fn size(counters: u32) -> usize {
-        counters as usize * size_of::<Counter>()
+    /// How many bytes those for so many slots take.
+    pub(super) fn size(slots: u32) -> usize {
+        (slots as usize + 1) * size_of::<Counter>()
     }
 
     /// Maps as many as stand in a file of this length, which cannot become shorter.
@@ -110,13 +110,20 @@ impl Counters {
         Mapping::writable(file, len).map(Self)
     }
 
-    pub(super) fn get(&self, index: u32) -> Option<&Counter> {
-        let offset = Self::size(index);
-        (offset + size_of::<Counter>() <= self.0.len()).then(|| {
-            // SAFETY: it is mapped and writable, pages are aligned for it, all bytes are valid for it, and everybody
-            // accesses it by atomic operations alone.
-            unsafe { &*self.0.at(offset, size_of::<Counter>()).cast::<Counter>() }
-        })
+    /// How often the borrower has given this slot back; `None` when there is no such slot.
+    pub(super) fn of_slot(&self, slot: u32) -> Option<&Counter> {
+        (Self::size(slot) < self.0.len()).then(|| self.at(Self::size(slot)))
+    }
+
+    /// Above 0 when the borrower can read what is lent.
+    pub(super) fn ready(&self) -> &Counter {
+        self.at(0)
+    }
+
+    fn at(&self, offset: usize) -> &Counter {
+        // SAFETY: `at` checks that it is mapped. It is writable, pages are aligned for it and so are multiples of its
+        // size, all bytes are valid for it, and everybody accesses it by atomic operations alone.
+        unsafe { &*self.0.at(offset, size_of::<Counter>()).cast::<Counter>() }
     }
 }
 
@@ -150,11 +157,13 @@ mod tests {
 
     #[test]
     fn counters_are_shared_and_bounded() {
-        let file = memory("test", Counters::size(3)).unwrap();
-        let (ours, theirs) = (Counters::map(&file, 12).unwrap(), Counters::map(&file, 12).unwrap());
-        ours.get(2).unwrap().give_back();
-        assert_eq!(theirs.get(2).unwrap().count(), 1);
-        assert!(theirs.get(3).is_none());
-        assert!(theirs.get(u32::MAX).is_none());
+        let len = Counters::size(3);
+        let file = memory("test", len).unwrap();
+        let (ours, theirs) = (Counters::map(&file, len).unwrap(), Counters::map(&file, len).unwrap());
+        ours.of_slot(2).unwrap().give_back();
+        assert_eq!(theirs.of_slot(2).unwrap().count(), 1);
+        assert_eq!(theirs.ready().count(), 0);
+        assert!(theirs.of_slot(3).is_none());
+        assert!(theirs.of_slot(u32::MAX).is_none());
     }
 }

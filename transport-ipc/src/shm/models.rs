@@ -27,6 +27,10 @@ impl Returns for Page {
         self.0.returns.count()
     }
 
+    fn is_ready(&self) -> bool {
+        true
+    }
+
     fn is_gone(&self) -> bool {
         self.0.gone.load(Ordering::Acquire)
     }
