@@ -172,8 +172,9 @@ pub trait Link: fmt::Debug + Send + Sync + 'static {
     /// Ready when [`try_write`](Self::try_write) may take something.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Whether [`lend`](Self::lend) may ever return something.
-    fn lends(&self) -> bool {
+    /// The other end is trusted from now on: what it hands over to lend from may be used. Returns whether
+    /// [`lend`](Self::lend) may ever return something.
+    fn trust(&self) -> bool {
         false
     }
 

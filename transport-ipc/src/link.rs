@@ -89,7 +89,8 @@ impl Link for IpcLink {
         self.stream.poll_write_ready(cx)
     }
 
-    fn lends(&self) -> bool {
+    fn trust(&self) -> bool {
+        self.borrower.trust();
         self.lender.is_on()
     }
 

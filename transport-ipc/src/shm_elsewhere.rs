@@ -79,6 +79,8 @@ impl Borrower {
         socket.try_read_buf(buffer)
     }
 
+    pub(crate) fn trust(&self) {}
+
     pub(crate) fn redeem(&self, _token: &Token) -> io::Result<Bytes> {
         Err(io::Error::new(io::ErrorKind::InvalidData, "nothing is lent on this operating system"))
     }

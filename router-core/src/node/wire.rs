@@ -149,7 +149,7 @@ impl Wired {
     /// Has the link carry a session.
     pub(crate) fn establish(self: &Arc<Self>, session: Arc<Session>) {
         let flush: Arc<dyn Flush> = self.clone();
-        session.outbox.flushed_by(&flush, self.link.lends());
+        session.outbox.flushed_by(&flush, self.link.trust());
         self.update(|state| state.session = Some(session));
     }
 

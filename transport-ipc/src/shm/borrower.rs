@@ -1,7 +1,7 @@
 use std::{
     io,
     os::fd::OwnedFd,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -24,10 +24,16 @@ const LARGEST_RETURNS: usize = 1 << 24;
 /// The borrowing half of one end of a link.
 #[derive(Debug, Default)]
 pub(crate) struct Borrower {
-    /// What the other end has handed over, until it is complete.
-    handed_over: Mutex<Vec<OwnedFd>>,
+    offer: Mutex<Offer>,
     /// `None` inside: it cannot be mapped, so nothing is lent.
     memory: OnceLock<Option<Arc<Borrowed>>>,
+}
+
+/// What the other end has handed over, until it is mapped.
+#[derive(Debug, Default)]
+struct Offer {
+    descriptors: Vec<OwnedFd>,
+    is_trusted: bool,
 }
 
 /// Memory of the other end. The fields are dropped in this order: who waits for the pipe to be closed takes it that nobody
@@ -46,29 +52,42 @@ impl Borrower {
     }
 
     fn take(&self, descriptor: OwnedFd) -> io::Result<()> {
-        let mut handed_over = self.handed_over.lock().unwrap_or_else(PoisonError::into_inner);
-        if handed_over.len() >= HANDED_OVER || self.memory.get().is_some() {
+        let mut offer = self.lock();
+        if offer.descriptors.len() >= HANDED_OVER || self.memory.get().is_some() {
             return Err(invalid("more descriptors were handed over than there are to hand over"));
         }
-        handed_over.push(descriptor);
-        if handed_over.len() < HANDED_OVER {
-            return Ok(());
+        offer.descriptors.push(descriptor);
+        self.accept(&mut offer);
+        Ok(())
+    }
+
+    /// The other end is let in: only now what it hands over is mapped.
+    pub(crate) fn trust(&self) {
+        let mut offer = self.lock();
+        offer.is_trusted = true;
+        self.accept(&mut offer);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Offer> {
+        self.offer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Maps what was handed over, if that is all of it, and says that payloads may be lent. What cannot be mapped, or
+    /// is not as it should be, is left: then payloads come through the socket.
+    fn accept(&self, offer: &mut Offer) {
+        if !offer.is_trusted || offer.descriptors.len() < HANDED_OVER {
+            return;
         }
-        let Ok(descriptors) = <[OwnedFd; HANDED_OVER]>::try_from(std::mem::take(&mut *handed_over)) else {
-            return Ok(());
-        };
-        let memory = match map(descriptors) {
-            Ok(memory) => Some(Arc::new(memory)),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(error),
-            Err(error) => {
+        let memory = map(std::mem::take(&mut offer.descriptors)).map(Arc::new);
+        let memory = self.memory.get_or_init(|| {
+            let declined = |error: &io::Error| {
                 tracing::warn!(%error, "cannot map a peer's memory: its large payloads come through the socket");
-                None
-            }
-        };
-        if let Some(memory) = self.memory.get_or_init(|| memory) {
+            };
+            memory.inspect_err(declined).ok()
+        });
+        if let Some(memory) = memory {
             memory.returns.ready().give_back();
         }
-        Ok(())
     }
 
     /// The payload that the other end has lent.
@@ -91,7 +110,10 @@ impl Borrower {
     }
 }
 
-fn map([segment, returns, pipe]: [OwnedFd; HANDED_OVER]) -> io::Result<Borrowed> {
+fn map(descriptors: Vec<OwnedFd>) -> io::Result<Borrowed> {
+    let Ok([segment, returns, pipe]) = <[OwnedFd; HANDED_OVER]>::try_from(descriptors) else {
+        return Err(invalid("not as many descriptors as there are to hand over"));
+    };
     let len = sealed_len(&segment, SEALS, LARGEST_SEGMENT)?;
     let segment = Mapping::readable(&segment, len)?;
     let len = sealed_len(&returns, FIXED, LARGEST_RETURNS)?;
