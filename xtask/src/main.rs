@@ -19,7 +19,7 @@ cargo xtask test [ARGS]   install what the tests need, then test everything (ARG
 cargo xtask check-deps    check who depends on whom, the features, the README and the public signatures
 cargo xtask loom          try every order of what two processes do to the memory that they share
 cargo xtask examples      run every example and check what it prints
-cargo xtask ci            what CI does after the tests: format, clippy, docs, check-deps, examples";
+cargo xtask ci            what CI does after the tests: format, clippy, docs, check-deps, loom, examples";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
