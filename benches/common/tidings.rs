@@ -7,7 +7,7 @@ use tidings::{
     prelude::{Ipc, Memory, Router, Tcp},
 };
 
-use super::{End, Listening, Messages, Result, Route, Subject, Wire, mark_of};
+use super::{End, Listening, MARK_BYTES, Messages, Result, Route, Subject, Wire, mark_of};
 
 /// How long the two ends may take to find each other.
 const MEET_WITHIN: Duration = Duration::from_secs(20);
@@ -20,14 +20,28 @@ const BACK: &str = "back";
 /// Eight numbers that MessagePack needs 65 bytes for, as the typed row sends them.
 type Numbers = [u64; 8];
 
-/// Tidings with raw payloads, and for 64 bytes also with a typed one.
+/// From this size on there is a row for loans; the default from which on a payload is shared, in bytes.
+const LOANED: usize = 32 * 1024;
+
+/// Tidings with raw payloads, for 64 bytes also with a typed one, and for large ones also with loans.
 pub(crate) fn subjects() -> Vec<Arc<dyn Subject>> {
-    let subject = |typed| Arc::new(Tidings { typed, network: Memory::network() }) as Arc<dyn Subject>;
-    vec![subject(false), subject(true)]
+    let subject = |way| Arc::new(Tidings { way, network: Memory::network() }) as Arc<dyn Subject>;
+    vec![subject(Way::Raw), subject(Way::Typed), subject(Way::Loan)]
+}
+
+/// What is emitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// `Bytes` that were made before.
+    Raw,
+    /// A value.
+    Typed,
+    /// Memory of the router, of which only the mark is written: what filling the rest takes is the user's.
+    Loan,
 }
 
 struct Tidings {
-    typed: bool,
+    way: Way,
     network: Memory,
 }
 
@@ -43,9 +57,10 @@ impl Tidings {
 
     fn end(&self, builder: RouterBuilder, route: &Route, names: [&'static str; 2]) -> Result<Node> {
         let router = builder.open().wait()?;
-        let inbox = match self.typed {
-            false => Inbox::Raw(router.subscribe(names[1])?, Messages::new(route.size)),
-            true => Inbox::Typed(router.subscribe(names[1])?),
+        let inbox = match self.way {
+            Way::Raw => Inbox::Raw(router.subscribe(names[1])?, Messages::new(route.size)),
+            Way::Typed => Inbox::Typed(router.subscribe(names[1])?),
+            Way::Loan => Inbox::Loan(router.subscribe(names[1])?, route.size),
         };
         Ok(Node { router, event: names[0], others: route.receivers, inbox })
     }
@@ -53,11 +68,19 @@ impl Tidings {
 
 impl Subject for Tidings {
     fn name(&self) -> &'static str {
-        if self.typed { "tidings-typed" } else { "tidings" }
+        match self.way {
+            Way::Raw => "tidings",
+            Way::Typed => "tidings-typed",
+            Way::Loan => "tidings-loan",
+        }
     }
 
     fn carries(&self, route: &Route) -> bool {
-        !self.typed || route.size == size_of::<Numbers>()
+        match self.way {
+            Way::Raw => true,
+            Way::Typed => route.size == size_of::<Numbers>(),
+            Way::Loan => route.wire == Wire::Ipc && route.size >= LOANED,
+        }
     }
 
     fn listen(&self, route: &Route) -> Result<Listening> {
@@ -85,6 +108,7 @@ struct Node {
 enum Inbox {
     Raw(Subscription<Bytes>, Messages),
     Typed(Subscription<Numbers>),
+    Loan(Subscription<Bytes>, usize),
 }
 
 impl End for Node {
@@ -100,6 +124,11 @@ impl End for Node {
                 numbers[0] = mark;
                 self.router.emit(self.event, &numbers).wait()?;
             }
+            Inbox::Loan(_, size) => {
+                let mut loan = self.router.loan(*size);
+                loan[..MARK_BYTES].copy_from_slice(&mark.to_le_bytes());
+                self.router.emit(self.event, loan.freeze()).wait()?;
+            }
         }
         Ok(())
     }
@@ -107,7 +136,7 @@ impl End for Node {
     fn receive(&mut self) -> Result<u64> {
         let ended = || BoxError::from("the subscription has ended");
         match &mut self.inbox {
-            Inbox::Raw(events, _) => {
+            Inbox::Raw(events, _) | Inbox::Loan(events, _) => {
                 let event = events.try_next().or_else(|| events.next_wait()).ok_or_else(ended)?;
                 mark_of(&event.payload)
             }

@@ -1,5 +1,7 @@
 //! Messages that come from a link: to listeners here, on to other leaves if this is a hub.
 
+mod beside;
+
 use std::{
     ops::Range,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -9,7 +11,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    DropReason, Envelope, NodeId,
+    DropReason, Envelope, Link, NodeId,
     credit::Credit,
     exchange::Exchange,
     outbox::Outgoing,
@@ -29,6 +31,8 @@ pub(crate) struct Inbox {
     pub(crate) link: LinkId,
     /// The session that the link carries, once it does.
     pub(crate) session: Option<Arc<Session>>,
+    /// The link itself, which brings payloads also beside its bytes.
+    pub(crate) carrier: Option<Arc<dyn Link>>,
 }
 
 /// Messages one behind the other that all go the same way.
@@ -39,6 +43,8 @@ struct Run<'a> {
     envelopes: Vec<Envelope>,
     /// Where they stand in the block that was read.
     range: Range<usize>,
+    /// Header, name and payload of a single message that stands in no block; on a hub alone.
+    beside: Option<(Bytes, Bytes)>,
 }
 
 impl Exchange {
@@ -67,6 +73,9 @@ impl Exchange {
             }
             match next {
                 Some((length, _)) if buffer.len() < length => return Ok(Some(length - buffer.len())),
+                Some((length, kind::BESIDE)) => {
+                    self.deliver_beside(inbox, session, &buffer.split_to(length), now)?;
+                }
                 Some((length, _)) => self.control(session, inbox.link, &buffer.split_to(length), now)?,
                 None => return Ok(Some(0)),
             }
@@ -142,8 +151,8 @@ impl Exchange {
                 }
                 _ => {
                     let (source, destination) = (header.source, header.destination);
-                    let next =
-                        Run { event, destination, source, envelopes: vec![envelope], range: start..end };
+                    let (envelopes, range) = (vec![envelope], start..end);
+                    let next = Run { event, destination, source, envelopes, range, beside: None };
                     if let Some(run) = run.replace(next) {
                         self.deliver_run(session, &block, run, &credit, now)?;
                     }
@@ -174,7 +183,10 @@ impl Exchange {
         let invalid = |_| LinkEnd::Protocol(WireError::Value { kind: kind::DATA, what: "an event name" });
         let here = run.destination.is_none_or(|node| node == self.node_id);
         let forwards = self.config.topology.forwards(self.node_id);
-        let frames = || Outgoing::Block(block.slice(run.range.clone()), run.envelopes.len() as u64);
+        let frames = || match &run.beside {
+            Some((head, payload)) => Outgoing::Large(head.clone(), payload.clone()),
+            None => Outgoing::Block(block.slice(run.range.clone()), run.envelopes.len() as u64),
+        };
         let (version, taken) = self
             .routes
             .with(run.event, |route| {

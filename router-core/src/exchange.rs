@@ -15,7 +15,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use crate::{
-    Change, Changes, DropReason, Error, Incarnation, ListenOptions, Listener, NodeId, Peer, Result, Stats,
+    Change, Changes, DropReason, Error, Incarnation, ListenOptions, Listener, NodeId, Peer, Pool, Result,
+    Stats,
     changes::Watchers,
     hold::Hold,
     listener::{ListenerQueue, Pushed},
@@ -53,6 +54,11 @@ pub(crate) struct Exchange {
     pub(crate) alarm: Notify,
     pub(crate) frame_limit: AtomicUsize,
     pub(crate) delivered: AtomicU64,
+    /// The memory that peers can read, if a transport has some.
+    pub(crate) pool: OnceLock<Arc<dyn Pool>>,
+    /// Large payloads that were given a place there, and those that found none.
+    pub(crate) pooled: AtomicU64,
+    pub(crate) unpooled: AtomicU64,
     pub(crate) dropped: DropCounters,
     log: RateLimit,
     closed: AtomicBool,
@@ -75,6 +81,9 @@ impl Exchange {
             blocked: Mutex::default(),
             alarm: Notify::new(),
             delivered: AtomicU64::new(0),
+            pool: OnceLock::new(),
+            pooled: AtomicU64::new(0),
+            unpooled: AtomicU64::new(0),
             dropped: DropCounters::default(),
             log: RateLimit::default(),
             closed: AtomicBool::new(false),
@@ -307,6 +316,8 @@ impl Exchange {
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = self.ask(|machine| machine.stats());
         stats.delivered = self.delivered.load(Relaxed);
+        stats.pooled = self.pooled.load(Relaxed);
+        stats.unpooled = self.unpooled.load(Relaxed);
         stats.dropped.add(self.dropped.read());
         stats
     }

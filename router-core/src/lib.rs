@@ -1,7 +1,7 @@
 //! The contract of Tidings, and everything between `emit` and a transport that is written once for all of them.
 //!
 //! * What a user holds: [`Router`], [`Subscription`], [`Event`], [`Peer`], [`Change`], [`Stats`], [`Error`].
-//! * What a transport implements: [`Transport`], [`Connector`], [`Acceptor`], [`Link`].
+//! * What a transport implements: [`Transport`], [`Connector`], [`Acceptor`], [`Link`], [`Pool`].
 //! * What decides: [`protocol`], a state machine without I/O and without a clock.
 //! * What carries: `node`, the tasks that bring bytes to the state machine and back.
 //!
@@ -28,6 +28,7 @@ mod exchange;
 pub mod handler;
 mod hold;
 mod listener;
+mod loan;
 mod memory;
 mod node;
 mod options;
@@ -35,6 +36,7 @@ mod outbox;
 mod pattern;
 mod payload;
 mod peer;
+mod pool;
 pub mod protocol;
 mod publish;
 mod rate;
@@ -63,11 +65,13 @@ pub use envelope::Envelope;
 pub use error::{BoxError, Error, Result, error_chain};
 pub use event::Event;
 pub use listener::{Listener, ListenerHandle};
+pub use loan::Loan;
 pub use memory::{Fault, Memory, MemoryLink};
 pub use options::{EmitOptions, Limits, ListenOptions, Policy, Scope};
 pub use pattern::{MAX_EVENT_NAME, is_pattern, pattern_matches};
 pub use payload::{Codec, Encoded, Payload};
 pub use peer::{Change, LeaveReason, Peer, PeerStats, Stats};
+pub use pool::{Lease, Pool};
 pub use room::Room;
 pub use router::{Router, Shutdown};
 pub use secret::Secret;
@@ -75,7 +79,7 @@ pub use stats::{DropReason, Drops};
 pub use subscription::Subscription;
 pub use tidings_topology::{Incarnation, NodeId, Topology};
 pub use transport::{
-    Acceptor, BoxFuture, Capability, Connector, Link, ListenContext, Placement, Readiness, Transport, Wakers,
-    Wire,
+    Acceptor, BoxFuture, Capability, Connector, Link, ListenContext, Placement, Readiness, Token, Transport,
+    Wakers, Wire,
 };
 pub use wait::{Timeout, Wait};

@@ -12,8 +12,8 @@ use std::{
 
 use crate::{
     Acceptor, Address, BoxFuture, Changes, DropReason, EmitOptions, Error, Incarnation, ListenContext,
-    ListenOptions, Listener, NodeId, Payload, Peer, Publish, Report, Result, Revision, Router, RouterBuilder,
-    Stats, Timeout, Topology, Wire,
+    ListenOptions, Listener, Loan, NodeId, Payload, Peer, Publish, Report, Result, Revision, Router,
+    RouterBuilder, Stats, Timeout, Topology, Wire,
     builder::wire_for,
     exchange::Exchange,
     node::carry::Carriers,
@@ -72,6 +72,10 @@ impl Node {
         let mut node = Self { exchange, carriers, acceptors, addresses: Vec::new() };
         for transport in &builder.transports {
             let Wire::Links(connector) = transport.wire();
+            if let Some(pool) = connector.pool() {
+                // Of two transports that share memory the first one's serves.
+                let _ = node.exchange.pool.set(pool);
+            }
             let context = context.clone();
             let listening = runtime::io().spawn(async move { connector.listen(&context).await });
             let acceptor = listening.await.map_err(|error| Error::failed("listening", error))??;
@@ -229,6 +233,10 @@ impl Router for Node {
 
     fn publish(&self, event: &str, payload: &dyn Payload, options: &EmitOptions) -> Result<Publish> {
         self.exchange.publish(event, payload, options)
+    }
+
+    fn loan(&self, len: usize) -> Loan {
+        self.exchange.lease(len).map_or_else(|| Loan::own(len), Loan::shared)
     }
 
     fn listen(&self, pattern: &str, options: ListenOptions) -> Result<Listener> {

@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 
-pub(crate) use queue::{LARGE, Outgoing};
+pub(crate) use queue::{LARGE, Lend, Outgoing};
 
 use crate::{
     DropReason, LeaveReason, Limits, Policy,
@@ -40,6 +40,8 @@ pub(crate) struct Outbox {
     state: Mutex<State>,
     /// Writes at once, on the thread that has queued something.
     flush: Mutex<Option<Weak<dyn Flush>>>,
+    /// Whether the link, or the last one, can bring payloads beside its bytes.
+    lends: AtomicBool,
     /// The task that writes, while it sleeps. A lock of its own, taken last, so that it can be woken from anywhere.
     writer: Mutex<Option<Waker>>,
     /// There is something to confirm to the peer.
@@ -107,6 +109,7 @@ impl Outbox {
         Self {
             state: Mutex::new(State { window, ..State::default() }),
             flush: Mutex::default(),
+            lends: AtomicBool::new(false),
             writer: Mutex::default(),
             ack_due: AtomicBool::new(false),
             confirmed: AtomicU64::new(0),
@@ -196,9 +199,15 @@ impl Outbox {
         }
     }
 
-    /// Who writes what is queued, at once.
-    pub(crate) fn flushed_by(&self, flush: &Arc<dyn Flush>) {
+    /// Who writes what is queued, at once, and whether that can lend payloads.
+    pub(crate) fn flushed_by(&self, flush: &Arc<dyn Flush>, lends: bool) {
+        self.lends.store(lends, Relaxed);
         *self.flush.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(flush));
+    }
+
+    /// Whether a payload in shared memory need not go through the peer's link.
+    pub(crate) fn lends(&self) -> bool {
+        self.lends.load(Relaxed)
     }
 
     /// Has it written on this thread. Returns whether nothing is left.
@@ -399,6 +408,7 @@ impl Outbox {
         &self,
         link: LinkId,
         received: impl FnOnce() -> Received,
+        lend: Lend<'_>,
         slices: &mut VecDeque<Bytes>,
         cx: Option<&Context<'_>>,
     ) -> Gather {
@@ -417,9 +427,12 @@ impl Outbox {
             && batch < BATCH
             && state.written.saturating_sub(state.consumed) < state.window
         {
-            let Some(bytes) = state.queue.take(&mut data) else { break };
+            let before = data.len();
+            let Some(bytes) = state.queue.take(lend, &mut data) else { break };
             state.written += bytes;
-            batch += bytes.max(1);
+            // What the link has to carry: a payload that is lent to the peer does not count.
+            let carried: usize = data[before..].iter().map(Bytes::len).sum();
+            batch += (carried as u64).max(1);
         }
         state.progress += batch;
         if state.lagging && state.queue.is_drained() {
@@ -427,7 +440,7 @@ impl Outbox {
         }
         // The first frame on a link is the resume, which stands among the control frames.
         let due = state.greeted && self.ack_due.swap(false, Relaxed);
-        if due || (state.greeted && batch > 0) {
+        if due || (state.greeted && (batch > 0 || !state.control.is_empty())) {
             let received = received();
             if due || received.consumed != self.confirmed.load(Relaxed) {
                 self.confirmed.store(received.consumed, Relaxed);

@@ -74,6 +74,10 @@ pub struct Stats {
     pub dropped: Drops,
     /// Messages that others lost on their way here, as they reported.
     pub lost: u64,
+    /// Large payloads that were given a place in shared memory, those of [`Loan`](crate::Loan)s among them.
+    pub pooled: u64,
+    /// Large payloads, those of loans among them, that found shared memory full and went through a socket.
+    pub unpooled: u64,
     /// Bytes that wait for peers and have not been written to a link yet.
     pub queued_bytes: u64,
     /// Messages that wait for peers and have not been written to a link yet.

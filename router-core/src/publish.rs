@@ -151,9 +151,11 @@ impl Exchange {
         }
         let frame = Bytes::from(std::mem::take(scratch));
         let (name, payload) = (DataHeader::LEN, DataHeader::LEN + usize::from(header.name_len));
+        // A copy, so that it does not keep the whole frame where the payload is put elsewhere.
+        let head = Bytes::copy_from_slice(&frame[..payload]);
+        let shared = self.shareable(frame.slice(payload..), targets.peers());
         for session in targets.peers() {
-            let large = Outgoing::Large(frame.slice(..payload), frame.slice(payload..));
-            session.outbox.push(large, None);
+            session.outbox.push(Outgoing::Large(head.clone(), shared.clone()), None);
         }
         self.hand_here(&Envelope::new(header, frame.slice(name..)), targets);
     }
@@ -177,6 +179,7 @@ impl Exchange {
             targets.peers().for_each(|session| session.outbox.push(Outgoing::Small(scratch), None));
         } else if targets.peers().next().is_some() {
             let head = Bytes::copy_from_slice(scratch);
+            let payload = self.shareable(payload, targets.peers());
             let large = || Outgoing::Large(head.clone(), payload.clone());
             targets.peers().for_each(|session| session.outbox.push(large(), None));
         }

@@ -129,6 +129,8 @@ fn reactors() -> &'static [Reactor] {
     let new = |_| Reactor::new().expect("the operating system gives us an epoll descriptor");
     let reactors = REACTORS.get_or_init(|| (0..runtime::io_threads()).map(new).collect());
     STARTED.get_or_init(|| {
+        // Handlers run there too; it is there before the first of them.
+        runtime::work();
         for reactor in reactors {
             reactor.begin_shift().expect("the operating system gives us threads");
         }

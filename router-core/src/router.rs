@@ -3,9 +3,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Address, BoxFuture, Changes, Emit, EmitOptions, Error, Incarnation, ListenOptions, Listener, NodeId,
-    Payload, Peer, Publish, Report, Result, Revision, RouterBuilder, Stats, Subscription, Topology, Wait,
-    runtime,
+    Address, BoxFuture, Changes, Emit, EmitOptions, Error, Incarnation, ListenOptions, Listener, Loan,
+    NodeId, Payload, Peer, Publish, Report, Result, Revision, RouterBuilder, Stats, Subscription, Topology,
+    Wait, runtime,
 };
 
 /// A node on the bus: who it is, and how it reaches everyone.
@@ -71,6 +71,9 @@ pub trait Router: fmt::Debug + Send + Sync + 'static {
     ///
     /// Those of [`Emit`].
     fn publish(&self, event: &str, payload: &dyn Payload, options: &EmitOptions) -> Result<Publish>;
+
+    /// Memory of this length to fill with a payload in place; see [`Loan`].
+    fn loan(&self, len: usize) -> Loan;
 
     /// Listens for events of this name or pattern, from the call on, without decoding them.
     ///
@@ -143,6 +146,10 @@ impl<R: Router + ?Sized> Router for Arc<R> {
 
     fn publish(&self, event: &str, payload: &dyn Payload, options: &EmitOptions) -> Result<Publish> {
         (**self).publish(event, payload, options)
+    }
+
+    fn loan(&self, len: usize) -> Loan {
+        (**self).loan(len)
     }
 
     fn listen(&self, pattern: &str, options: ListenOptions) -> Result<Listener> {

@@ -14,7 +14,7 @@ use crate::{
     Limits, Peer, PeerStats, Policy,
     credit::Credit,
     exchange::Exchange,
-    outbox::{Gather, Outbox},
+    outbox::{Gather, Lend, Outbox},
     protocol::LinkId,
     room::{Bounded, Lag},
     wire::control::Received,
@@ -107,10 +107,11 @@ impl Session {
     pub(crate) fn gather(
         &self,
         link: LinkId,
+        lend: Lend<'_>,
         slices: &mut VecDeque<Bytes>,
         cx: Option<&Context<'_>>,
     ) -> Gather {
-        self.outbox.gather(link, || self.received(), slices, cx)
+        self.outbox.gather(link, || self.received(), lend, slices, cx)
     }
 
     pub(crate) fn stats(&self) -> PeerStats {

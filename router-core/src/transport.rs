@@ -18,7 +18,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{Address, NodeId, Result};
+use bytes::Bytes;
+
+use crate::{Address, NodeId, Pool, Result};
 
 /// A future behind a dynamic boundary: one for each dial and listen, none for messages.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -120,6 +122,11 @@ pub trait Connector: fmt::Debug + Send + Sync + 'static {
 
     /// Connects to `address`; one try.
     fn dial<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<Arc<dyn Link>>>;
+
+    /// The memory that the other ends of its links can read, if there is any.
+    fn pool(&self) -> Option<Arc<dyn Pool>> {
+        None
+    }
 }
 
 /// Takes in the links that others dial. Dropping it stops listening and removes what it left in the file system.
@@ -149,9 +156,20 @@ pub trait Wakers: fmt::Debug + Send + Sync {
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
+/// What stands on a link for a payload that travels beside it. Only the two ends know what it means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token(pub [u8; Self::LEN]);
+
+impl Token {
+    /// Its length, in bytes.
+    pub const LEN: usize = 24;
+}
+
 /// A byte stream between two nodes, in order and whole until it breaks.
 ///
 /// One thread at a time reads and one writes. Neither call waits.
+///
+/// A link may also bring payloads beside its bytes: one end lends them and writes a token, the other end redeems that.
 pub trait Link: fmt::Debug + Send + Sync + 'static {
     /// Reads what there is to the end of `buffer`, at most its spare room, of which there is some. `Ok(0)` is the end of
     /// the stream.
@@ -170,6 +188,30 @@ pub trait Link: fmt::Debug + Send + Sync + 'static {
 
     /// How to know when to try again.
     fn readiness(&self) -> Readiness<'_>;
+
+    /// The other end is trusted from now on: what it hands over to lend from may be used. Returns whether
+    /// [`lend`](Self::lend) may ever return something.
+    fn trust(&self) -> bool {
+        false
+    }
+
+    /// Lends `payload` to the other end, if it stands where that can read it. Called by who writes, who writes the
+    /// token next; `payload` stays alive until the other end has confirmed the message.
+    ///
+    /// What is lent and never redeemed is given back when the link has ended.
+    fn lend(&self, _payload: &Bytes) -> Option<Token> {
+        None
+    }
+
+    /// The payload that the other end has lent. Called once for each token by who reads, in their order. The payload
+    /// is given back when its last clone is dropped, be the link still there or not.
+    ///
+    /// # Errors
+    ///
+    /// When the token does not stand for anything that was lent. The router closes the link then.
+    fn redeem(&self, _token: &Token) -> io::Result<Bytes> {
+        Err(io::Error::new(io::ErrorKind::InvalidData, "nothing can be lent on this link"))
+    }
 
     /// Breaks the link: the other end reads the end of the stream, this one errors. Returns at once, idempotent.
     fn close(&self);

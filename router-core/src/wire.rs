@@ -31,6 +31,7 @@ pub(crate) mod kind {
     pub(crate) const REJECT: u8 = 0x05;
     pub(crate) const DATA: u8 = 0x10;
     pub(crate) const GAP: u8 = 0x11;
+    pub(crate) const BESIDE: u8 = 0x12;
     pub(crate) const RESUME: u8 = 0x20;
     pub(crate) const INTEREST: u8 = 0x21;
     pub(crate) const MEMBERS: u8 = 0x22;

@@ -11,4 +11,6 @@ tidings_testkit::conformance!(memory, {
 
 tidings_testkit::conformance!(ipc, setups::at_path);
 
+tidings_testkit::conformance!(ipc_without_shared_memory, setups::at_path_without_shared_memory);
+
 tidings_testkit::conformance!(tcp, setups::at_loopback);

@@ -183,7 +183,10 @@ async fn a_peer_that_breaks_the_protocol_is_cut_off(setup: &Setup) {
     let mut heard = honest.subscribe::<u64>("x").unwrap();
     target.wait_for_listeners("x", 1).timeout(DEADLINE).await.unwrap();
     let resume = [&25u32.to_le_bytes()[..], &[0x20], &[0; 24]].concat();
-    let broken: [(&str, Vec<u8>); 5] = [
+    let header =
+        [&37u32.to_le_bytes()[..], &[0x12, 0, 1, 0], &10u32.to_le_bytes(), &[0xff; 4], b"x"].concat();
+    let broken: [(&str, Vec<u8>); 6] = [
+        ("a payload beside the link that is not there", [&header[..], &[0; 24]].concat()),
         ("a frame of a kind that does not exist", vec![1, 0, 0, 0, 0x7f]),
         ("a frame without a kind", vec![0, 0, 0, 0]),
         ("a message that is too short to be one", [&4u32.to_le_bytes()[..], &[0x10, 1, 2, 3]].concat()),

@@ -9,3 +9,5 @@ mod handlers;
 mod hostile_input;
 mod pinned_api;
 mod setups;
+#[cfg(target_os = "linux")]
+mod shared_memory;

@@ -26,6 +26,9 @@ async fn routers() -> Result<()> {
     router.emit("greeting", "Hi").try_now()?;
     router.emit("greeting", "Hi").wait()?;
     router.emit("blob", Bytes::from_static(b"Hi")).await?;
+    let mut loan = router.loan(1 << 20);
+    loan.fill(7);
+    router.emit("blob", loan.freeze()).await?;
 
     let mut greetings = router.subscribe::<String>("greeting")?;
     let event: Option<Event<String>> = greetings.next().await;
@@ -41,6 +44,7 @@ async fn routers() -> Result<()> {
 
 fn the_other_transports() {
     let _ = (Ipc::new(), Ipc::bind("/run/x.sock"), Memory::network());
+    let _ = Ipc::new().shared_memory(64 << 20).shared_memory_from(32 << 10);
     let _ = (Topology::Star, Mesh, Alone, Scope::All, Secret::from_bytes([7; 32]));
 }
 

@@ -18,8 +18,13 @@ pub(crate) fn tcp(topology: Topology) -> Setup {
     Setup::new(topology, at_loopback)
 }
 
+/// Shares every payload that is not copied into a buffer anyway.
 pub(crate) fn at_path(directory: &Path, number: usize) -> Ipc {
-    Ipc::bind(directory.join(format!("{number}.sock")))
+    Ipc::bind(directory.join(format!("{number}.sock"))).shared_memory_from(1)
+}
+
+pub(crate) fn at_path_without_shared_memory(directory: &Path, number: usize) -> Ipc {
+    at_path(directory, number).shared_memory(0)
 }
 
 pub(crate) fn at_loopback(_directory: &Path, _number: usize) -> Tcp {

@@ -18,6 +18,9 @@ mod place;
 mod programs;
 mod remote;
 mod settings;
+#[cfg(target_os = "linux")]
+mod shared_memory;
+mod sharing;
 mod start_order;
 mod stopped_peer;
 
@@ -29,6 +32,8 @@ fn main() -> ExitCode {
     }
     let groups = [
         kill_matrix::cases(),
+        #[cfg(target_os = "linux")]
+        shared_memory::cases(),
         start_order::cases(),
         jobs::cases(),
         entries::cases(),

@@ -14,7 +14,10 @@ use std::{
 use tidings::{Bytes, Change, Router};
 use tidings_testkit::{Checker, Numbered, tokio};
 
-use crate::settings::Settings;
+use crate::{
+    settings::Settings,
+    sharing::{self, Held},
+};
 
 /// What all numbered messages are called.
 const EVENT: &str = "numbered";
@@ -57,6 +60,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 /// Commands until the end of the input, which is the end of the test.
 fn obey(router: &Arc<Router>, heard: &Heard, id: u32) -> ExitCode {
     let mut flood: Option<Flood> = None;
+    let held = Held::default();
     for line in stdin().lines().map_while(Result::ok) {
         let mut words = line.split_whitespace();
         let command = words.next().unwrap_or_default();
@@ -88,6 +92,13 @@ fn obey(router: &Arc<Router>, heard: &Heard, id: u32) -> ExitCode {
                 println!("tally {tally}");
             }
             ("stats", [peer]) => tell_stats(router, *peer as u32),
+            ("hold", []) => held.begin(router),
+            ("held", []) => held.count(),
+            ("check", []) => held.check(),
+            ("release", []) => held.release(),
+            ("share", [number]) => sharing::share(router, *number),
+            ("write", []) => sharing::write(router),
+            ("slots", []) => sharing::count_slots(router),
             ("panic", []) => panic!("told to"),
             ("exit", [code]) => std::process::exit(*code as i32),
             ("shutdown", []) => {

@@ -14,6 +14,7 @@ use crate::{
     directory::{Bases, Hold, PrivateDirectory},
     ipc::SCHEME,
     link::IpcLink,
+    shm::SharedPool,
     socket_file::{SocketFile, cannot_listen, check_length, listen},
 };
 
@@ -32,11 +33,13 @@ pub(crate) struct IpcAcceptor {
     /// Who is let in.
     uid: u32,
     strangers: Strangers,
+    /// What is lent on the links.
+    pool: Arc<SharedPool>,
 }
 
 impl IpcAcceptor {
     /// Listens on this path.
-    pub(crate) async fn at(path: &Path) -> Result<Self> {
+    pub(crate) async fn at(path: &Path, pool: Arc<SharedPool>) -> Result<Self> {
         let path = &std::path::absolute(path).map_err(|error| cannot_listen(path, error))?;
         check_length(path)?;
         let (Some(directory), Some(_)) = (path.parent(), path.file_name()) else {
@@ -45,11 +48,11 @@ impl IpcAcceptor {
         let _hold = Hold::of(directory).await.map_err(|_| {
             cannot_listen(path, format!("there is no directory {}: make it first", directory.display()))
         })?;
-        Self::new(path)
+        Self::new(path, pool)
     }
 
     /// Listens under a name of its own in the private directory.
-    pub(crate) async fn private(bases: &Bases, node_id: NodeId) -> Result<Self> {
+    pub(crate) async fn private(bases: &Bases, node_id: NodeId, pool: Arc<SharedPool>) -> Result<Self> {
         let path = bases.private();
         let socket: PathBuf = path.join(format!("{node_id}-{:08x}.sock", fastrand::u32(..)));
         check_length(&socket)?;
@@ -59,12 +62,12 @@ impl IpcAcceptor {
             directory.sweep(hold);
         }
         // On failure the hold has to go first, or the directory would take it for another one's and stay.
-        let acceptor = Self::new(&socket);
+        let acceptor = Self::new(&socket, pool);
         drop(hold);
         Ok(Self { _directory: Some(directory), ..acceptor? })
     }
 
-    fn new(path: &Path) -> Result<Self> {
+    fn new(path: &Path, pool: Arc<SharedPool>) -> Result<Self> {
         let text = path.to_str().ok_or_else(|| cannot_listen(path, "the path is no text (UTF-8)"))?;
         let address = Address::new(SCHEME, text)?;
         let (file, listener) = listen(path)?;
@@ -75,6 +78,7 @@ impl IpcAcceptor {
             address,
             uid: geteuid().as_raw(),
             strangers: Strangers::default(),
+            pool,
         })
     }
 }
@@ -92,7 +96,7 @@ impl Acceptor for IpcAcceptor {
                 Some(pid) => format!("process {pid} at {}", self.address),
                 None => format!("a process at {}", self.address),
             };
-            match IpcLink::new(stream, self.uid, name) {
+            match IpcLink::new(stream, self.uid, self.pool.clone(), name) {
                 Ok(link) => return Poll::Ready(Ok(Arc::new(link))),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     self.strangers.refused(&self.address, &error);
@@ -135,7 +139,11 @@ mod tests {
     };
 
     async fn at(directory: &TempDir) -> Result<IpcAcceptor> {
-        IpcAcceptor::at(&directory.path().join("x.sock")).await
+        IpcAcceptor::at(&directory.path().join("x.sock"), no_pool()).await
+    }
+
+    fn no_pool() -> Arc<SharedPool> {
+        Arc::new(SharedPool::new(0, 1))
     }
 
     fn private_in(directory: &TempDir) -> Bases {
@@ -191,8 +199,8 @@ mod tests {
     fn two_private_sockets_share_a_directory_that_goes_with_the_last() {
         run(async {
             let home = tempfile::tempdir().unwrap();
-            let mut first = IpcAcceptor::private(&private_in(&home), NodeId(3)).await.unwrap();
-            let second = IpcAcceptor::private(&private_in(&home), NodeId(3)).await.unwrap();
+            let mut first = IpcAcceptor::private(&private_in(&home), NodeId(3), no_pool()).await.unwrap();
+            let second = IpcAcceptor::private(&private_in(&home), NodeId(3), no_pool()).await.unwrap();
             assert_ne!(first.address, second.address);
             drop(second);
             meet(&mut first).await;
@@ -205,10 +213,10 @@ mod tests {
     fn a_private_socket_sweeps_out_what_the_dead_left() {
         run(async {
             let home = tempfile::tempdir().unwrap();
-            let first = IpcAcceptor::private(&private_in(&home), NodeId(0)).await.unwrap();
+            let first = IpcAcceptor::private(&private_in(&home), NodeId(0), no_pool()).await.unwrap();
             let dead = private_in(&home).private().join("dead.sock");
             drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
-            let _second = IpcAcceptor::private(&private_in(&home), NodeId(1)).await.unwrap();
+            let _second = IpcAcceptor::private(&private_in(&home), NodeId(1), no_pool()).await.unwrap();
             assert!(!dead.exists());
             assert!(Path::new(first.address.target()).exists());
         });
@@ -221,7 +229,7 @@ mod tests {
             let long = home.path().join("d".repeat(100));
             fs::create_dir(&long).unwrap();
             let bases = Bases { runtime: None, temporary: long.clone() };
-            let error = IpcAcceptor::private(&bases, NodeId(0)).await.unwrap_err();
+            let error = IpcAcceptor::private(&bases, NodeId(0), no_pool()).await.unwrap_err();
             assert!(matches!(error, Error::SocketPathTooLong { .. }), "{error}");
             assert_eq!(fs::read_dir(&long).unwrap().count(), 0);
         });
@@ -253,7 +261,7 @@ mod tests {
                 scope.spawn(|| {
                     start.wait();
                     run(async {
-                        let result = IpcAcceptor::at(&path).await;
+                        let result = IpcAcceptor::at(&path, no_pool()).await;
                         results.lock().unwrap().push(result.map_err(|error| error.to_string()));
                     });
                 });
@@ -268,7 +276,8 @@ mod tests {
     fn a_missing_directory_is_named() {
         run(async {
             let directory = tempfile::tempdir().unwrap();
-            let error = IpcAcceptor::at(&directory.path().join("missing/x.sock")).await.unwrap_err();
+            let error =
+                IpcAcceptor::at(&directory.path().join("missing/x.sock"), no_pool()).await.unwrap_err();
             let Error::Listen { source, .. } = &error else { panic!("{error}") };
             assert!(source.to_string().contains("missing: make it first"), "{source}");
         });
@@ -278,7 +287,7 @@ mod tests {
     fn a_path_without_a_file_name_is_refused() {
         run(async {
             for path in ["", "/", "/tmp/.."] {
-                let error = IpcAcceptor::at(Path::new(path)).await.unwrap_err();
+                let error = IpcAcceptor::at(Path::new(path), no_pool()).await.unwrap_err();
                 assert!(matches!(error, Error::Listen { .. }), "{error}");
             }
         });

@@ -6,12 +6,12 @@ use std::{
 
 use rustix::process::geteuid;
 use tidings_router_core::{
-    Acceptor, Address, BoxFuture, Capability, Connector, Error, Link, ListenContext, Placement, Result,
+    Acceptor, Address, BoxFuture, Capability, Connector, Error, Link, ListenContext, Placement, Pool, Result,
     Transport, Wire,
 };
 use tokio::net::UnixStream;
 
-use crate::{acceptor::IpcAcceptor, directory::Bases, link::IpcLink};
+use crate::{acceptor::IpcAcceptor, directory::Bases, link::IpcLink, shm::SharedPool};
 
 /// The scheme of its addresses.
 pub(crate) const SCHEME: &str = "ipc";
@@ -28,11 +28,25 @@ pub(crate) const SCHEME: &str = "ipc";
 /// let here = Ipc::bind("/run/user/1000/trainer.sock");
 /// let same = Ipc::bind("ipc:///run/user/1000/trainer.sock");
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[must_use = "an `Ipc` is a configuration: give it to `.transport(..)`"]
 pub struct Ipc {
     /// Where it listens; `None` is a name of its own in the private directory.
     path: Option<PathBuf>,
+    /// The memory that its nodes share with their peers. Clones have it together.
+    pool: Arc<SharedPool>,
+}
+
+/// How much memory a node shares with its peers if nobody says otherwise, in bytes.
+const SHARED: usize = 64 << 20;
+
+/// From which length on a payload travels in shared memory if nobody says otherwise, in bytes.
+const SHARED_FROM: usize = 32 << 10;
+
+impl Default for Ipc {
+    fn default() -> Self {
+        Self { path: None, pool: Arc::new(SharedPool::new(SHARED, SHARED_FROM)) }
+    }
 }
 
 impl Ipc {
@@ -51,7 +65,24 @@ impl Ipc {
     pub fn bind(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
         let behind_scheme = path.to_str().and_then(|text| text.strip_prefix("ipc://"));
-        Self { path: Some(behind_scheme.map_or_else(|| path.to_owned(), PathBuf::from)) }
+        Self { path: Some(behind_scheme.map_or_else(|| path.to_owned(), PathBuf::from)), ..Self::default() }
+    }
+
+    /// How much memory a node of this transport shares with its peers, in bytes: payloads that are on their
+    /// way, or that somebody still holds. When it is full, payloads go through the socket, and
+    /// [`Stats::unpooled`](tidings_router_core::Stats::unpooled) counts them. 0 turns it off; what others
+    /// share is taken all the same. Default 64 MiB, at most 64 GiB; Linux only, elsewhere there is none.
+    ///
+    /// Memory is used from the first large payload on, as much as there were payloads at once.
+    pub fn shared_memory(self, bytes: usize) -> Self {
+        let pool = Arc::new(SharedPool::new(bytes, self.pool.threshold()));
+        Self { pool, ..self }
+    }
+
+    /// From which length on a payload travels in shared memory, in bytes. Default 32 KiB.
+    pub fn shared_memory_from(self, len: usize) -> Self {
+        let pool = Arc::new(SharedPool::new(self.pool.bytes(), len));
+        Self { pool, ..self }
     }
 
     fn placed(&self, placement: &Placement) -> Result<Self> {
@@ -68,7 +99,8 @@ impl Ipc {
                 path.into()
             }
         };
-        Ok(Self { path: Some(path) })
+        let pool = Arc::new(SharedPool::new(self.pool.bytes(), self.pool.threshold()));
+        Ok(Self { path: Some(path), pool })
     }
 }
 
@@ -96,8 +128,11 @@ impl Connector for Ipc {
     fn listen<'a>(&'a self, context: &'a ListenContext) -> BoxFuture<'a, Result<Box<dyn Acceptor>>> {
         Box::pin(async move {
             let acceptor = match &self.path {
-                Some(path) => IpcAcceptor::at(path).await?,
-                None => IpcAcceptor::private(&Bases::of_environment(), context.node_id).await?,
+                Some(path) => IpcAcceptor::at(path, self.pool.clone()).await?,
+                None => {
+                    let bases = Bases::of_environment();
+                    IpcAcceptor::private(&bases, context.node_id, self.pool.clone()).await?
+                }
             };
             Ok(Box::new(acceptor) as Box<dyn Acceptor>)
         })
@@ -114,9 +149,13 @@ impl Connector for Ipc {
             let stream = UnixStream::connect(address.target()).await?;
             // Whoever could put a socket there before its owner did would otherwise get what is meant for
             // him.
-            let link = IpcLink::new(stream, geteuid().as_raw(), |_| address.to_string())?;
+            let link = IpcLink::new(stream, geteuid().as_raw(), self.pool.clone(), |_| address.to_string())?;
             Ok(Arc::new(link) as Arc<dyn Link>)
         })
+    }
+
+    fn pool(&self) -> Option<Arc<dyn Pool>> {
+        self.pool.is_on().then(|| self.pool.clone() as Arc<dyn Pool>)
     }
 }
 

@@ -28,7 +28,10 @@
 //! * One machine, and one user on it. Processes in containers reach each other if they share the directory.
 //! * A path has at most 107 bytes (103 on macOS and the BSDs), the operating system's limit for sockets.
 //! * The path must be text (UTF-8), since it is an address, and its directory must exist.
-//! * Payloads are copied through the kernel, twice.
+//! * Payloads below [`Ipc::shared_memory_from`] are copied through the kernel, twice. On Linux larger ones are copied
+//!   once, into memory that all receivers map, or not at all if they were written into a loan. Elsewhere all go
+//!   through the kernel.
+//! * Everyone who was let in can read all that a node shares, also payloads that are meant for others.
 //!
 //! # Invariants
 //!
@@ -42,6 +45,12 @@ mod acceptor;
 mod directory;
 mod ipc;
 mod link;
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "memory that another process shares")]
+mod shm;
+#[cfg(not(target_os = "linux"))]
+#[path = "shm_elsewhere.rs"]
+mod shm;
 mod socket_file;
 #[cfg(test)]
 mod testing;

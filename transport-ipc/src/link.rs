@@ -2,15 +2,18 @@ use std::{
     any::Any,
     io::{self, IoSlice, Write},
     os::fd::AsFd,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use rustix::{
-    buffer::spare_capacity,
-    net::{Shutdown, shutdown, sockopt},
-};
-use tidings_router_core::{Link, Readiness};
+use bytes::Bytes;
+use rustix::net::{Shutdown, shutdown, sockopt};
+use tidings_router_core::{Link, Readiness, Token};
 use tokio::net::UnixStream;
+
+use crate::shm::{Borrower, Lender, SharedPool};
 
 /// What a socket may hold, in bytes, as far as the system allows it.
 ///
@@ -25,14 +28,17 @@ pub(crate) struct IpcLink {
     stream: std::os::unix::net::UnixStream,
     remote: String,
     closed: AtomicBool,
+    lender: Lender,
+    borrower: Borrower,
 }
 
 impl IpcLink {
-    /// A link over `stream`, if the process at the other end runs as the user `uid`. `name` makes the name of
-    /// the other end from its process id.
+    /// A link over `stream`, if the process at the other end runs as the user `uid`. What stands in `pool` is
+    /// lent to it. `name` makes the name of the other end from its process id.
     pub(crate) fn new(
         stream: UnixStream,
         uid: u32,
+        pool: Arc<SharedPool>,
         name: impl FnOnce(Option<i32>) -> String,
     ) -> io::Result<Self> {
         let peer = stream.peer_cred()?;
@@ -43,9 +49,14 @@ impl IpcLink {
         // A refusal costs speed alone. Linux looks only at the sender's buffer, others at the receiver's too.
         let _ = sockopt::set_socket_send_buffer_size(&stream, BUFFER);
         let _ = sockopt::set_socket_recv_buffer_size(&stream, BUFFER);
-        // The router waits for it in its own way; it still does not block.
-        let stream = stream.into_std()?;
-        Ok(Self { remote: name(peer.pid()), stream, closed: AtomicBool::new(false) })
+        Ok(Self {
+            remote: name(peer.pid()),
+            // The router waits for it in its own way; it still does not block.
+            stream: stream.into_std()?,
+            closed: AtomicBool::new(false),
+            lender: Lender::new(pool),
+            borrower: Borrower::default(),
+        })
     }
 
     /// After `close`, the socket would report the end of the stream, as if the other end had closed it.
@@ -60,16 +71,32 @@ impl IpcLink {
 impl Link for IpcLink {
     fn try_read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         self.check_open()?;
-        Ok(rustix::io::read(&self.stream, spare_capacity(buffer))?)
+        self.borrower.receive(&self.stream, buffer)
     }
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.check_open()?;
+        if self.lender.is_due() {
+            return self.lender.hand_over(&self.stream, slices);
+        }
         (&self.stream).write_vectored(slices)
     }
 
     fn readiness(&self) -> Readiness<'_> {
         Readiness::Socket(self.stream.as_fd())
+    }
+
+    fn trust(&self) -> bool {
+        self.borrower.trust();
+        self.lender.is_on()
+    }
+
+    fn lend(&self, payload: &Bytes) -> Option<Token> {
+        self.lender.lend(payload)
+    }
+
+    fn redeem(&self, token: &Token) -> io::Result<Bytes> {
+        self.borrower.redeem(token)
     }
 
     fn close(&self) {
@@ -90,16 +117,20 @@ impl Link for IpcLink {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use rustix::process::geteuid;
 
     use super::*;
     use crate::testing::{read, readable, run, write};
 
+    fn pool() -> Arc<SharedPool> {
+        Arc::new(SharedPool::new(1 << 20, 1))
+    }
+
     fn pair() -> (Arc<IpcLink>, Arc<IpcLink>) {
         let (a, b) = UnixStream::pair().unwrap();
-        let link = |stream| Arc::new(IpcLink::new(stream, geteuid().as_raw(), |_| "peer".into()).unwrap());
+        let uid = geteuid().as_raw();
+        let link = |stream| Arc::new(IpcLink::new(stream, uid, pool(), |_| "peer".into()).unwrap());
         (link(a), link(b))
     }
 
@@ -187,7 +218,7 @@ mod tests {
     fn another_user_is_refused() {
         run(async {
             let (a, _b) = UnixStream::pair().unwrap();
-            let error = IpcLink::new(a, geteuid().as_raw() + 1, |_| String::new()).unwrap_err();
+            let error = IpcLink::new(a, geteuid().as_raw() + 1, pool(), |_| String::new()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
         });
     }

@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tidings_router_core::{Acceptor, Link, ListenContext, NodeId, Readiness};
-use tokio::io::{Interest, unix::AsyncFd};
 
 /// Runs a test on a runtime of its own, for at most 10 s.
 pub(crate) fn run(test: impl Future<Output = ()>) {
@@ -36,14 +36,20 @@ fn socket(link: &dyn Link) -> BorrowedFd<'_> {
 
 /// Waits until there is something to read, or an end.
 pub(crate) async fn readable(link: &dyn Link) {
-    let waiting = AsyncFd::with_interest(socket(link), Interest::READABLE).unwrap();
-    waiting.readable().await.unwrap().retain_ready();
+    ready(link, PollFlags::IN).await;
 }
 
 /// Waits until there is room to write, or an end.
 pub(crate) async fn writable(link: &dyn Link) {
-    let waiting = AsyncFd::with_interest(socket(link), Interest::WRITABLE).unwrap();
-    waiting.writable().await.unwrap().retain_ready();
+    ready(link, PollFlags::OUT).await;
+}
+
+/// Looks again and again, in turn with the other tasks of the test.
+async fn ready(link: &dyn Link, flags: PollFlags) {
+    while poll(&mut [PollFd::from_borrowed_fd(socket(link), flags)], Some(&Timespec::default())).unwrap() == 0
+    {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Reads `count` bytes, or fewer if the stream ends.

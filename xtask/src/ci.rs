@@ -1,7 +1,7 @@
 use crate::{
     Result, check_deps,
     command::{self, cargo},
-    examples,
+    examples, loom,
 };
 
 /// Everything that CI checks besides the tests.
@@ -13,6 +13,7 @@ pub(crate) fn run() -> Result {
     let mut docs = cargo(["doc", "--workspace", "--no-deps", "--all-features"]);
     command::run(docs.env("RUSTDOCFLAGS", "-D warnings"))?;
     check_deps::run()?;
+    loom::run()?;
     examples::run()
 }
 

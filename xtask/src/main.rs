@@ -5,6 +5,7 @@ mod ci;
 mod command;
 mod examples;
 mod foreign_types;
+mod loom;
 mod metadata;
 mod test;
 
@@ -16,8 +17,9 @@ type Result<T = ()> = std::result::Result<T, String>;
 const USAGE: &str = "\
 cargo xtask test [ARGS]   install what the tests need, then test everything (ARGS go to `cargo test`)
 cargo xtask check-deps    check who depends on whom, the features, the README and the public signatures
+cargo xtask loom          try every order of what two processes do to the memory that they share
 cargo xtask examples      run every example and check what it prints
-cargo xtask ci            what CI does after the tests: format, clippy, docs, check-deps, examples";
+cargo xtask ci            what CI does after the tests: format, clippy, docs, check-deps, loom, examples";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     let result = match command.as_str() {
         "test" => test::run(&rest),
         "check-deps" => check_deps::run(),
+        "loom" => loom::run(),
         "examples" => examples::run(),
         "ci" => ci::run(),
         _ => Err(USAGE.to_owned()),

@@ -48,8 +48,9 @@ pub(super) enum Read {
 }
 
 impl Reading {
-    pub(super) fn new(link: LinkId) -> Self {
-        Self { data: Vec::new(), needed: 0, room: ROOM, inbox: Inbox { link, session: None } }
+    pub(super) fn new(link: LinkId, carrier: Arc<dyn Link>) -> Self {
+        let inbox = Inbox { link, session: None, carrier: Some(carrier) };
+        Self { data: Vec::new(), needed: 0, room: ROOM, inbox }
     }
 
     /// Reads once, and hands on the frames that are whole. `session` tells what the link carries by now.

@@ -96,7 +96,7 @@ impl Flush for Wired {
             state.session.clone()
         };
         let Some(session) = session.filter(|_| writing.slices.is_empty()) else { return false };
-        let gathered = session.gather(self.id, &mut writing.slices, None);
+        let gathered = session.gather(self.id, &|payload| self.link.lend(payload), &mut writing.slices, None);
         let written = gathered == Gather::Ready && self.write_some(&mut writing.slices).is_ok();
         // What others have queued meanwhile is left to the writing task.
         written && writing.slices.is_empty() && session.outbox.is_drained()
@@ -119,8 +119,8 @@ impl Wired {
         let seat = matches!(link.readiness(), Readiness::Socket(_)).then(Seat::new);
         Self {
             id,
+            reading: Mutex::new(Reading::new(id, link.clone())),
             link,
-            reading: Mutex::new(Reading::new(id)),
             seat,
             blocked: Mutex::default(),
             state: Mutex::default(),
@@ -165,7 +165,7 @@ impl Wired {
     /// Has the link carry a session.
     pub(crate) fn establish(self: &Arc<Self>, session: Arc<Session>) {
         let flush: Arc<dyn Flush> = self.clone();
-        session.outbox.flushed_by(&flush);
+        session.outbox.flushed_by(&flush, self.link.trust());
         self.update(|state| state.session = Some(session));
     }
 
@@ -245,7 +245,7 @@ impl Wired {
         }
         let Some(session) = state.session.clone() else { return Poll::Pending };
         drop(state);
-        match session.gather(self.id, slices, Some(cx)) {
+        match session.gather(self.id, &|payload| self.link.lend(payload), slices, Some(cx)) {
             Gather::Ready => Poll::Ready(Next::More),
             Gather::Idle => Poll::Pending,
             Gather::Stop => Poll::Ready(Next::Leave),

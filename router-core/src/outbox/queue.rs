@@ -9,7 +9,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    DropReason, NodeId,
+    DropReason, NodeId, Token,
     credit::Credit,
     wire::{control::Control, data::DataHeader, frame},
 };
@@ -22,6 +22,9 @@ pub(crate) const LARGE: usize = 8 * 1024;
 
 /// How many used buffers are kept for new messages.
 const SPARE: usize = 16;
+
+/// Lends a payload to the other end of a link; see [`Link::lend`](crate::Link::lend).
+pub(crate) type Lend<'a> = &'a dyn Fn(&Bytes) -> Option<Token>;
 
 /// One or more whole messages to queue.
 #[derive(Debug, Clone)]
@@ -185,8 +188,9 @@ impl SendQueue {
         self.merge_gaps(self.chunks.len() - 1);
     }
 
-    /// Hands the next chunk out, in slices to write, and returns its bytes of messages.
-    pub(crate) fn take(&mut self, slices: &mut Vec<Bytes>) -> Option<u64> {
+    /// Hands the next chunk out, in slices to write, and returns its bytes of messages. A large payload that the link
+    /// can `lend` is not among the slices.
+    pub(crate) fn take(&mut self, lend: Lend<'_>, slices: &mut Vec<Bytes>) -> Option<u64> {
         let chunk = self.chunks.get_mut(self.taken)?;
         match &mut chunk.body {
             Body::Open(buffer) => {
@@ -195,7 +199,10 @@ impl SendQueue {
                 chunk.body = Body::Frames(frames);
             }
             Body::Frames(frames) => slices.push(frames.clone()),
-            Body::Large(head, payload) => slices.extend([head.clone(), payload.clone()]),
+            Body::Large(head, payload) => match lend(payload) {
+                Some(token) => slices.push(DataHeader::beside(head, &token)),
+                None => slices.extend([head.clone(), payload.clone()]),
+            },
             Body::Gap { source, reason, told } => {
                 *told = true;
                 let mut frame = Vec::new();

@@ -268,7 +268,7 @@ impl World {
         let mut slices: VecDeque<Bytes> = link.ends[from].frames.drain(..).collect();
         if let Some(session) = &link.ends[from].session {
             let mut gathered = VecDeque::new();
-            while session.gather(id, &mut gathered, None) == Gather::Ready {
+            while session.gather(id, &|_| None, &mut gathered, None) == Gather::Ready {
                 slices.append(&mut gathered);
             }
         }
@@ -291,7 +291,7 @@ impl World {
             if !node.alive || end_state.told_lost {
                 return;
             }
-            let inbox = Inbox { link: id, session: end_state.session.clone() };
+            let inbox = Inbox { link: id, session: end_state.session.clone(), carrier: None };
             match node.exchange.ingest(&inbox, &mut end_state.inbox, now) {
                 Ok(Some(_)) => return self.perform(),
                 Ok(None) => self.perform(),

@@ -1,7 +1,9 @@
 //! The frame of a message.
 
+use bytes::Bytes;
+
 use super::{WireError, kind};
-use crate::{Codec, MAX_EVENT_NAME, NodeId};
+use crate::{Codec, MAX_EVENT_NAME, NodeId, Token};
 
 /// The number that stands for everyone who listens.
 const EVERYONE: u32 = u32::MAX;
@@ -54,6 +56,32 @@ impl DataHeader {
             destination: Some(NodeId(word(12))).filter(|node| node.0 != EVERYONE),
         };
         Ok((header, std::str::from_utf8(name).map_err(|_| invalid("an event name that is not UTF-8"))?))
+    }
+
+    /// The start of the frame of a message with a payload of so many bytes: header and name.
+    pub(crate) fn head(&self, name: &str, payload: usize) -> Bytes {
+        [&self.encode(name.len() + payload)[..], name.as_bytes()].concat().into()
+    }
+
+    /// The frame of a message whose payload travels beside it; `head` is what it would begin with otherwise.
+    pub(crate) fn beside(head: &[u8], token: &Token) -> Bytes {
+        let mut frame = [head, &token.0].concat();
+        let claimed = (frame.len() - 4) as u32;
+        frame[0..4].copy_from_slice(&claimed.to_le_bytes());
+        frame[4] = kind::BESIDE;
+        frame.into()
+    }
+
+    /// The header, the name and the token of a whole frame of a message whose payload travels beside it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`decode`](Self::decode), and when it has not the length of its token.
+    pub fn decode_beside(frame: &[u8]) -> Result<(Self, &str, Token), WireError> {
+        let (header, name) = Self::decode(frame)?;
+        let token = frame[Self::LEN + name.len()..].try_into();
+        let token = token.map_err(|_| WireError::Length { kind: kind::BESIDE })?;
+        Ok((header, name, Token(token)))
     }
 
     /// Who emitted the message of a whole frame that this node wrote or checked.

@@ -1,7 +1,7 @@
 //! The test vectors of `WIRE.md`: what stands there is what we write, and what we read.
 
 use super::{control::*, data::DataHeader, hello::*};
-use crate::{Codec, DropReason, Incarnation, LeaveReason, NodeId, Topology};
+use crate::{Codec, DropReason, Incarnation, LeaveReason, NodeId, Token, Topology};
 
 const WIRE: &str = include_str!("../../WIRE.md");
 
@@ -94,6 +94,20 @@ fn a_message_is_written_and_read_as_in_the_document() {
     frame.extend_from_slice(b"greeting\xA2Hi");
     assert_eq!(hex(&frame), hex(&vector("message")));
     assert_eq!(DataHeader::decode(&frame), Ok((header, "greeting")));
+}
+
+#[test]
+fn a_message_beside_is_written_and_read_as_in_the_document() {
+    let header = DataHeader { codec: Codec::Raw, name_len: 8, source: NodeId(0xFF_FFFF), destination: None };
+    let mut token = [0; Token::LEN];
+    (token[0], token[9], token[18]) = (3, 0xC0, 1);
+    let frame = DataHeader::beside(&header.head("greeting", 0x10000), &Token(token));
+    assert_eq!(hex(&frame), hex(&vector("beside")));
+    assert_eq!(DataHeader::decode_beside(&frame), Ok((header, "greeting", Token(token))));
+    for length in 5..frame.len() {
+        assert!(DataHeader::decode_beside(&frame[..length]).is_err(), "cut to {length}");
+    }
+    assert!(DataHeader::decode_beside(&[&frame[..], &[0]].concat()).is_err(), "with a tail");
 }
 
 #[test]
