@@ -18,9 +18,15 @@ const LEN: usize = 64 * 1024;
 /// The length of the loans that show how much memory is free.
 const SLOT: usize = 1 << 20;
 
-/// Payloads that were received and are not let go of.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Held(Arc<Mutex<Vec<Bytes>>>);
+/// Payloads that were received and are not let go of; `None` once they were.
+#[derive(Debug, Clone)]
+pub(crate) struct Held(Arc<Mutex<Option<Vec<Bytes>>>>);
+
+impl Default for Held {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Some(Vec::new()))))
+    }
+}
 
 impl Held {
     /// Holds what comes from now on, if it stands in memory of the other process.
@@ -29,8 +35,10 @@ impl Held {
         let held = self.0.clone();
         thread::spawn(move || {
             while let Some(event) = shared.next_wait() {
-                if is_borrowed(&event.payload) {
-                    held.lock().unwrap().push(event.payload);
+                if is_borrowed(&event.payload)
+                    && let Some(held) = &mut *held.lock().unwrap()
+                {
+                    held.push(event.payload);
                 }
             }
         });
@@ -38,19 +46,20 @@ impl Held {
     }
 
     pub(crate) fn count(&self) {
-        println!("held {}", self.0.lock().unwrap().len());
+        println!("held {}", self.0.lock().unwrap().iter().flatten().count());
     }
 
     /// Says how many are as they were sent.
     pub(crate) fn check(&self) {
         let held = self.0.lock().unwrap();
-        let numbers: Vec<u64> = held.iter().map(|payload| Numbered::read(payload).number).collect();
+        let numbers: Vec<u64> = held.iter().flatten().map(|payload| Numbered::read(payload).number).collect();
         assert!(numbers.is_sorted(), "{numbers:?}");
         println!("whole {}", numbers.len());
     }
 
+    /// Lets go of them all, and holds nothing any more.
     pub(crate) fn release(&self) {
-        self.0.lock().unwrap().clear();
+        *self.0.lock().unwrap() = None;
         println!("released");
     }
 }
