@@ -4,7 +4,7 @@ use std::{
     io::stdin,
     process::ExitCode,
     sync::{
-        Arc, Condvar, Mutex,
+        Arc, Condvar, LazyLock, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
@@ -12,7 +12,10 @@ use std::{
 };
 
 use tidings::{Bytes, Change, Router};
-use tidings_testkit::{Checker, Numbered, tokio};
+use tidings_testkit::{
+    Checker, Numbered,
+    tokio::runtime::{Builder, Runtime},
+};
 
 use crate::{
     settings::Settings,
@@ -46,15 +49,18 @@ pub(crate) fn run() -> ExitCode {
     let settings = Settings::of_environment();
     let router = settings.builder().open().wait().unwrap();
     let addresses = router.addresses().iter().map(ToString::to_string).collect::<Vec<_>>();
+    block_on(async {});
     println!("open {}", addresses.join(" "));
     tell_changes(&router);
     let heard = listen(&router, settings.id);
     obey(&router, &heard, settings.id)
 }
 
-/// Runs a future on this thread.
+/// Runs a future on this thread. The first call makes the one runtime for all of them, with its descriptors.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    static RUNTIME: LazyLock<Runtime> =
+        LazyLock::new(|| Builder::new_current_thread().enable_all().build().unwrap());
+    RUNTIME.block_on(future)
 }
 
 /// Commands until the end of the input, which is the end of the test.
