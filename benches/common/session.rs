@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     End, Result, Route, Subject,
-    message::{ECHO, END, LAST, ONE},
+    message::{Answer, ECHO, END, KIND_BITS, LAST, ONE},
     receiver::Receiver,
     statistics::percentile,
 };
@@ -17,7 +17,18 @@ pub(crate) struct Session {
     pub(crate) route: Route,
     end: Box<dyn End>,
     receivers: Vec<Receiver>,
+    /// See [`Subject::must_deliver`].
+    pub(crate) must_deliver: bool,
+    may_lose: bool,
+    /// The number of the burst, to know its answers by.
+    burst: u16,
 }
+
+/// How long an answer may take that may have been lost.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// How often a receiver is asked again.
+const TRIES: u32 = 50;
 
 /// How many round trips a round keeps at most.
 const MAX_ROUND_TRIPS: usize = 1 << 20;
@@ -34,7 +45,15 @@ impl Session {
         for _ in 0..route.receivers {
             end.receive()?;
         }
-        Ok(Self { subject: subject.name(), route, end, receivers })
+        Ok(Self {
+            subject: subject.name(),
+            route,
+            end,
+            receivers,
+            must_deliver: subject.must_deliver(),
+            may_lose: subject.may_lose(),
+            burst: 0,
+        })
     }
 
     /// The median and the 99th percentile of the round trips within `duration`, or of `count` ones, in
@@ -56,10 +75,14 @@ impl Session {
 
     fn round_trip(&mut self) -> Result<Duration> {
         let begin = Instant::now();
-        self.end.send(ECHO)?;
-        self.end.flush()?;
-        self.end.receive()?;
-        Ok(begin.elapsed())
+        for _ in 0..TRIES {
+            self.end.send(ECHO)?;
+            self.end.flush()?;
+            if self.receive()?.is_some() {
+                return Ok(begin.elapsed());
+            }
+        }
+        Err("no answer".into())
     }
 
     /// Sends `count` messages to each receiver as fast as it can. Returns the time until all receivers have
@@ -70,13 +93,36 @@ impl Session {
         for _ in 1..count {
             self.end.send(ONE)?;
         }
-        self.end.send(LAST)?;
+        self.burst = self.burst.wrapping_add(1);
+        let last = LAST | u64::from(self.burst) << KIND_BITS;
+        self.end.send(last)?;
         self.end.flush()?;
-        let mut missing = 0;
-        for _ in 0..self.route.receivers {
-            missing += (count - 1).saturating_sub(self.end.receive()?);
+        let mut counts = vec![None; self.route.receivers];
+        let mut tries = 0;
+        while counts.contains(&None) {
+            let Some(mark) = self.receive()? else {
+                tries += 1;
+                if tries > TRIES {
+                    return Err("receivers do not answer".into());
+                }
+                self.end.send(last)?;
+                self.end.flush()?;
+                continue;
+            };
+            let answer = Answer::of_mark(mark);
+            if answer.round == self.burst
+                && let Some(count) = counts.get_mut(usize::from(answer.index))
+            {
+                *count = Some(answer.count);
+            }
         }
+        let missing = counts.iter().flatten().map(|got| (count - 1).saturating_sub(*got)).sum();
         Ok((begin.elapsed(), missing))
+    }
+
+    /// What arrives next; `None` when it was lost.
+    fn receive(&mut self) -> Result<Option<u64>> {
+        if self.may_lose { self.end.receive_within(PATIENCE) } else { self.end.receive().map(Some) }
     }
 
     /// How many messages take about `duration`.
@@ -95,7 +141,8 @@ impl Session {
     pub(crate) fn close(mut self) -> Result {
         self.end.send(END)?;
         self.end.flush()?;
-        let ended = self.receivers.into_iter().try_for_each(Receiver::finish);
+        let may_lose = self.may_lose;
+        let ended = self.receivers.into_iter().try_for_each(|receiver| receiver.finish(may_lose));
         self.end.close();
         ended
     }
