@@ -16,6 +16,8 @@ pub(crate) const ECHO: u64 = 1;
 pub(crate) const LAST: u64 = 2;
 /// The receiver ends.
 pub(crate) const END: u64 = 3;
+/// The first one of a receiver: it is there.
+pub(crate) const HELLO: u64 = 4;
 
 /// The lowest bits of a mark: what it tells the receiver.
 pub(crate) const KIND_BITS: u32 = 8;

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     End, Result, Route, Subject, Wire,
-    message::{Answer, ECHO, END, KIND, KIND_BITS, LAST},
+    message::{Answer, ECHO, END, HELLO, KIND, KIND_BITS, LAST},
 };
 
 /// The first argument of a process that is a receiver.
@@ -102,7 +102,7 @@ fn run(
 /// Does what the messages say.
 fn serve(end: &mut dyn End, index: usize) -> Result {
     end.meet()?;
-    end.send(0)?;
+    end.send(HELLO)?;
     end.flush()?;
     let index = u8::try_from(index)?;
     let mut count = 0;

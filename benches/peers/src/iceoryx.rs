@@ -6,9 +6,10 @@ use std::time::Duration;
 use iceoryx2::{
     node::{Node, NodeBuilder},
     port::{
-        backpressure_strategy::BackpressureStrategy, listener::Listener, notifier::Notifier, publisher::Publisher,
-        subscriber::Subscriber,
+        backpressure_strategy::BackpressureStrategy, listener::Listener, notifier::Notifier,
+        publisher::Publisher, subscriber::Subscriber,
     },
+    prelude::{LogLevel, set_log_level},
     service::ipc::Service,
 };
 
@@ -74,6 +75,8 @@ struct Ports {
 
 impl Ports {
     fn open(how: Iceoryx2, route: &Route, address: &str, names: [&str; 2]) -> Result<Self> {
+        // Not that there is no configuration file.
+        set_log_level(LogLevel::Error);
         let node = NodeBuilder::new().create::<Service>()?;
         let samples = |name: &str| {
             let service = node.service_builder(&format!("{address}/{name}").as_str().try_into()?);

@@ -16,9 +16,6 @@ pub(crate) struct Redis;
 /// Bytes of commands that are sent before their replies are awaited.
 const BATCH: usize = 64 << 10;
 
-/// How long a subscriber waits at a time.
-const WAIT: Duration = Duration::from_secs(1);
-
 const FORTH: &str = "forth";
 const BACK: &str = "back";
 
@@ -58,6 +55,8 @@ struct Channels {
     client: Client,
     publisher: Connection,
     subscriber: Connection,
+    /// How long that one waits.
+    limit: Option<Duration>,
     names: [&'static str; 2],
     messages: Messages,
     /// Commands that are not sent yet.
@@ -78,6 +77,7 @@ impl Channels {
         Ok(Self {
             publisher: client.get_connection()?,
             subscriber: subscribe(&client, names[1])?,
+            limit: None,
             client,
             names,
             messages: Messages::new(route.size),
@@ -85,6 +85,29 @@ impl Channels {
             commands: 0,
             _server: server,
         })
+    }
+}
+
+impl Channels {
+    fn take(&mut self, limit: Option<Duration>) -> Result<Option<u64>> {
+        if self.limit != limit {
+            self.subscriber.set_read_timeout(limit)?;
+            self.limit = limit;
+        }
+        match self.subscriber.recv_response() {
+            Ok(Value::Array(parts)) => match parts.last() {
+                Some(Value::BulkString(payload)) => Ok(Some(mark_of(payload)?)),
+                _ => Ok(None),
+            },
+            Ok(_) => Ok(None),
+            Err(_) => {
+                // The server has dropped it for being slow; or the time is over, and after that the library
+                // takes the next message for a late response, and skips it.
+                self.subscriber = subscribe(&self.client, self.names[1])?;
+                self.limit = None;
+                Ok(None)
+            }
+        }
     }
 }
 
@@ -117,27 +140,14 @@ impl End for Channels {
 
     fn receive(&mut self) -> Result<u64> {
         loop {
-            if let Some(mark) = self.receive_within(WAIT)? {
+            if let Some(mark) = self.take(None)? {
                 return Ok(mark);
             }
         }
     }
 
     fn receive_within(&mut self, limit: Duration) -> Result<Option<u64>> {
-        self.subscriber.set_read_timeout(Some(limit))?;
-        match self.subscriber.recv_response() {
-            Ok(Value::Array(parts)) => match parts.last() {
-                Some(Value::BulkString(payload)) => Ok(Some(mark_of(payload)?)),
-                _ => Ok(None),
-            },
-            Ok(_) => Ok(None),
-            Err(error) if error.is_timeout() => Ok(None),
-            Err(_) => {
-                // Dropped for being slow.
-                self.subscriber = subscribe(&self.client, self.names[1])?;
-                Ok(None)
-            }
-        }
+        self.take(Some(limit))
     }
 
     fn close(self: Box<Self>) {}

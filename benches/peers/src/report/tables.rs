@@ -44,7 +44,9 @@ pub(crate) fn table(records: &Records, bench: &str, transport: &str, receivers: 
             let row = records.find(bench, peer, transport, size, receivers);
             let reference = records.find(bench, REFERENCE, transport, size, receivers);
             let pair = reference.zip(row).filter(|_| peer != REFERENCE);
-            let ratio = pair.and_then(|(ours, theirs)| ratio(ours, theirs)).map(|ratio| format!("{} ×", digits(ratio.median)));
+            let ratio = pair
+                .and_then(|(ours, theirs)| ratio(ours, theirs))
+                .map(|ratio| format!("{} ×", digits(ratio.median)));
             text += &format!(" {} | {} |", row.map(figure).unwrap_or_default(), ratio.unwrap_or_default());
         }
     }
