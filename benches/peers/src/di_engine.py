@@ -1,9 +1,9 @@
 """One end of DI-engine's way to send: a Bus0 socket of pynng, the event's name and `::` before a pickle.
 
-Says `ready` when it listens. Then takes lines `COUNT MARK` on its standard input: sends COUNT messages with mark
-0 and one with MARK, each as DI-engine's `emit` does. Writes such a line for what it receives: how many with mark 0,
-and the mark of the one after them. Its handler is called in the thread that receives; DI-engine hands each message to
-a thread pool on top of that.
+Says `ready` when it listens. Then takes lines `COUNT MARK` on its standard input: sends COUNT messages with mark 0 and
+one with MARK, each as DI-engine's `emit` does, and says `sent`. Says `COUNT MARK` for what it receives: how many with
+mark 0, and the mark of the one after them. Its handler is called in the thread that receives; DI-engine hands each
+message to a thread pool on top of that.
 """
 
 import os
@@ -24,7 +24,7 @@ def main():
         time.sleep(0.1)
         socket.dial(attach_to)
     threading.Thread(target=receive, args=(socket, subscribe_to), daemon=True).start()
-    print("ready", flush=True)
+    say("ready")
     rest = b"\xa5" * (int(size) - 8)
     for line in sys.stdin:
         count, mark = map(int, line.split())
@@ -32,8 +32,14 @@ def main():
         for _ in range(count):
             publish(socket, publish_to, one)
         publish(socket, publish_to, mark.to_bytes(8, "little") + rest)
+        say("sent")
     # Whoever started this has closed its standard input: it is gone.
     os._exit(0)
+
+
+def say(line):
+    # One call, because both threads do.
+    os.write(1, (line + "\n").encode())
 
 
 def publish(socket, event, *args, **kwargs):
@@ -50,8 +56,7 @@ def receive(socket, event):
         if mark == 0:
             count += 1
             return
-        sys.stdout.write(f"{count} {mark}\n")
-        sys.stdout.flush()
+        say(f"{count} {mark}")
         count = 0
 
     while True:

@@ -25,6 +25,12 @@ const PROGRAM: &str = include_str!("di_engine.py");
 /// How many of a receiver's lines may wait.
 const LINES: usize = 64;
 
+/// What Python says when it has done what a line told it.
+const SENT: &str = "sent";
+
+/// How long it may take to do that.
+const SEND_WITHIN: Duration = Duration::from_secs(20);
+
 /// How long a receiver that is waited for without a limit waits at a time.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -111,6 +117,23 @@ impl Python {
     }
 }
 
+impl Python {
+    /// Takes the next line, if there is one before the time is over: whether it says that something was sent.
+    fn line(&mut self, limit: Duration) -> Result<Option<bool>> {
+        let line = match self.lines.recv_timeout(limit) {
+            Err(RecvTimeoutError::Timeout) => return Ok(None),
+            Err(RecvTimeoutError::Disconnected) => return Err("python has ended".into()),
+            Ok(line) => line,
+        };
+        if line == SENT {
+            return Ok(Some(true));
+        }
+        let (count, mark) = line.split_once(' ').ok_or("python says something else")?;
+        self.arrived.push_back((count.parse()?, mark.parse()?));
+        Ok(Some(false))
+    }
+}
+
 impl End for Python {
     fn meet(&mut self) -> Result {
         // `dial` has waited for the connection, and DI-engine waits no longer either.
@@ -129,8 +152,13 @@ impl End for Python {
     fn flush(&mut self) -> Result {
         let input = self.child.stdin.as_mut().ok_or("no standard input")?;
         input.write_all(&self.commands)?;
+        input.flush()?;
+        // Python sends for a while.
+        for _ in 0..self.commands.iter().filter(|byte| **byte == b'\n').count() {
+            while !self.line(SEND_WITHIN)?.ok_or("python does not send")? {}
+        }
         self.commands.clear();
-        Ok(input.flush()?)
+        Ok(())
     }
 
     fn receive(&mut self) -> Result<u64> {
@@ -151,15 +179,10 @@ impl End for Python {
             self.arrived.pop_front();
             return Ok(Some(mark));
         }
-        match self.lines.recv_timeout(limit) {
-            Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err("python has ended".into()),
-            Ok(line) => {
-                let (count, mark) = line.split_once(' ').ok_or("python says something else")?;
-                self.arrived.push_back((count.parse()?, mark.parse()?));
-                self.receive_within(limit)
-            }
+        if self.line(limit)?.is_none() {
+            return Ok(None);
         }
+        self.receive_within(limit)
     }
 
     fn close(self: Box<Self>) {}

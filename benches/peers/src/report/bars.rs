@@ -4,7 +4,7 @@ use super::{
     ratio::{digits, ratio},
     record::{Record, Records},
 };
-use crate::harness::{Summary, bytes};
+use crate::harness::{Summary, bytes, grouped};
 
 /// Which side of the bar is the good one.
 #[derive(Clone, Copy)]
@@ -75,7 +75,13 @@ pub(crate) fn table(records: &Records) -> String {
         let row = records.of(bench).find(|row| row.scale == scale && row.peer == "tidings");
         let measured = row.map(|row| Summary { min: row.min, median: row.median, max: row.max });
         let unit = row.map_or("", |row| &row.unit);
-        text += &line(test, &format!("at most {} {unit}", digits(most)), unit, measured, AtMost(most));
+        text += &line(
+            test,
+            &format!("at most {} {unit}", if most < 1.0 { most.to_string() } else { grouped(most) }),
+            unit,
+            measured,
+            AtMost(most),
+        );
     }
     let rows = records.rows.iter().filter(|row| row.peer.starts_with("tidings") && row.sent > 0);
     let (sent, lost) = rows.fold((0, 0), |(sent, lost), row| (sent + row.sent, lost + row.lost));
@@ -121,8 +127,8 @@ fn promise(
     let with = our.map_or(ours[0], |our| &*our.peer);
     let with = if with == "tidings" { String::new() } else { format!(", `{with}`") };
     let words = match bar {
-        AtLeast(bar) => format!("at least {} × {of_whom}", digits(bar)),
-        AtMost(bar) => format!("at most {} × {of_whom}", digits(bar)),
+        AtLeast(bar) => format!("at least {} × {of_whom}", bar),
+        AtMost(bar) => format!("at most {} × {of_whom}", bar),
     };
     line(&format!("{name}, {}, {transport}{with}", bytes(*size)), &words, "×", measured, bar)
 }

@@ -1,7 +1,7 @@
 //! How figures grow: a table, a plot and a sentence for each, the sentence computed from the points.
 
 use super::{
-    fit::fit,
+    fit::sentence,
     record::{Record, Records},
     tables::figure,
 };
@@ -121,9 +121,16 @@ impl Scale {
         for curve in &curves {
             let points: Vec<(f64, f64)> =
                 curve.points.iter().map(|(argument, row)| (*argument as f64, row.median)).collect();
-            if let Some(fit) = fit(&points) {
-                text += &format!("- {}.\n", capital(&fit.sentence(&curve.sentence, self.with)));
-            }
+            let sentence = sentence(&points, &curve.sentence, self.with, self.unit);
+            text += &sentence
+                .map(|sentence| {
+                    format!(
+                        "- {}.
+",
+                        capital(&sentence)
+                    )
+                })
+                .unwrap_or_default();
         }
         text + "\n"
     }
