@@ -22,7 +22,9 @@ pub(crate) enum Bench {
 pub(crate) struct Round {
     /// In the order of [`Bench::figures`].
     pub(crate) figures: Vec<f64>,
-    /// Deliveries that are missing.
+    /// Deliveries that there should have been, where they are counted.
+    pub(crate) sent: u64,
+    /// How many of these are missing.
     pub(crate) lost: u64,
 }
 
@@ -87,12 +89,12 @@ impl Bench {
     pub(crate) fn round(self, session: &mut Session, round: Duration, count: Option<u64>) -> Result<Round> {
         match (self, count) {
             (Self::Latency, _) | (_, None) => {
-                Ok(Round { figures: session.round_trips(round, count)?.to_vec(), lost: 0 })
+                Ok(Round { figures: session.round_trips(round, count)?.to_vec(), sent: 0, lost: 0 })
             }
             (_, Some(count)) => {
                 let (took, lost) = session.burst(count)?;
-                let deliveries = count * session.route.receivers as u64 - lost;
-                Ok(Round { figures: vec![deliveries as f64 / took.as_secs_f64()], lost })
+                let sent = count * session.route.receivers as u64;
+                Ok(Round { figures: vec![(sent - lost) as f64 / took.as_secs_f64()], sent, lost })
             }
         }
     }

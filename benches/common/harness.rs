@@ -20,7 +20,13 @@ pub(crate) use bench::Bench;
     reason = "what a peer is written against; the benches of Tidings alone have none"
 )]
 pub(crate) use message::{MARK_BYTES, Messages, mark_of};
+#[allow(unused_imports, reason = "what is measured by other means than a session")]
+pub(crate) use row::{Row, bytes, grouped};
 pub(crate) use run::main;
+#[allow(unused_imports, reason = "what is measured by other means than a session")]
+pub(crate) use run::with_sources;
+#[allow(unused_imports, reason = "what is measured by other means than a session")]
+pub(crate) use statistics::Summary;
 #[allow(
     unused_imports,
     reason = "what a peer is written against; the benches of Tidings alone have none"

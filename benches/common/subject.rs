@@ -1,8 +1,10 @@
 //! What is measured: a library, or a way of using one, as the harness drives it.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use tidings::BoxError;
+
+use super::Bench;
 
 /// What fallible code of the benches returns.
 pub(crate) type Result<T = (), E = BoxError> = std::result::Result<T, E>;
@@ -54,8 +56,25 @@ pub(crate) trait Subject: Send + Sync {
     /// What it is called in the rows; no spaces.
     fn name(&self) -> &'static str;
 
-    /// Whether it can carry messages of this size over this wire. Only Tidings is asked for [`Wire::Memory`].
+    /// Whether it can carry messages of this size over this wire.
     fn carries(&self, route: &Route) -> bool;
+
+    /// Whether `bench` says anything about it.
+    fn enters(&self, bench: Bench) -> bool {
+        let _ = bench;
+        true
+    }
+
+    /// Whether the run fails when it cannot be opened, fails, or loses a message. Else it is left out with a
+    /// line that says why, and what it loses is in its row.
+    fn must_deliver(&self) -> bool {
+        false
+    }
+
+    /// Whether a message may be lost, so that waiting for an answer without limit could be for ever.
+    fn may_lose(&self) -> bool {
+        false
+    }
 
     /// Makes the sender's end.
     fn listen(&self, route: &Route) -> Result<Listening>;
@@ -64,8 +83,9 @@ pub(crate) trait Subject: Send + Sync {
     fn connect(&self, route: &Route, address: &str, index: usize) -> Result<Box<dyn End>>;
 }
 
-/// One end of a route. Nothing that is sent may be lost: where there is no room, sending waits.
-pub(crate) trait End: Send {
+/// One end of a route; it stays in the thread that made it. Where there is no room, sending waits; a [`Subject`] for which that is not so says
+/// [`Subject::may_lose`].
+pub(crate) trait End {
     /// Waits until the other end is connected; the sender's end waits for all of them.
     fn meet(&mut self) -> Result;
 
@@ -80,6 +100,13 @@ pub(crate) trait End: Send {
     /// Blocks until a message has arrived, and returns its mark. The sender's end takes from any receiver;
     /// each of them answers once before any is asked again.
     fn receive(&mut self) -> Result<u64>;
+
+    /// The same, for at most `limit`; `None` when nothing has arrived. Only asked of a [`Subject`] that may
+    /// lose messages.
+    fn receive_within(&mut self, limit: Duration) -> Result<Option<u64>> {
+        let _ = limit;
+        self.receive().map(Some)
+    }
 
     /// Leaves, after everything that was sent has been handed over.
     fn close(self: Box<Self>);

@@ -83,6 +83,10 @@ impl Subject for Tidings {
         }
     }
 
+    fn must_deliver(&self) -> bool {
+        true
+    }
+
     fn listen(&self, route: &Route) -> Result<Listening> {
         let node = self.end(self.builder(route.wire).node_id(0), route, [FORTH, BACK])?;
         let address = node.router.addresses().first().ok_or("the router listens nowhere")?.to_string();
