@@ -1,20 +1,20 @@
 //! Messages that come from a link: to listeners here, on to other leaves if this is a hub.
 
 use std::{
-    ops::Range,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
-    DropReason, Envelope, NodeId,
+    DropReason, NodeId,
     credit::Credit,
     exchange::Exchange,
     outbox::Outgoing,
     protocol::{LinkEnd, LinkId},
     routes::Route,
+    run::Run,
     session::Session,
     wire::{MAX_HANDSHAKE, WireError, control::Control, data::DataHeader, frame, kind},
 };
@@ -29,16 +29,6 @@ pub(crate) struct Inbox {
     pub(crate) link: LinkId,
     /// The session that the link carries, once it does.
     pub(crate) session: Option<Arc<Session>>,
-}
-
-/// Messages one behind the other that all go the same way.
-struct Run<'a> {
-    event: &'a str,
-    destination: Option<NodeId>,
-    source: NodeId,
-    envelopes: Vec<Envelope>,
-    /// Where they stand in the block that was read.
-    range: Range<usize>,
 }
 
 impl Exchange {
@@ -121,37 +111,20 @@ impl Exchange {
         let Some(_receiving) = session.receiving(link) else { return Ok(()) };
         session.arrive(messages, block.len() as u64);
         let mut credit = session.credit();
-        let mut start = 0;
-        let mut run: Option<Run<'_>> = None;
-        for bytes in frame::split(&block) {
-            let (header, event) = DataHeader::decode(bytes).map_err(LinkEnd::Protocol)?;
+        let mut rest = block;
+        while let Some((first, _)) = frame::split_first(&rest) {
+            let (header, event) = DataHeader::decode(first).map_err(LinkEnd::Protocol)?;
             self.check_source(session, header.source)?;
-            let end = start + bytes.len();
             if credit.bytes() >= CREDIT {
-                if let Some(run) = run.take() {
-                    self.deliver_run(session, &block, run, &credit, now)?;
-                }
                 credit = session.credit();
             }
-            credit.add(bytes.len() as u64);
-            let envelope = Envelope::new(header, block.slice(start + DataHeader::LEN..end));
-            match &mut run {
-                Some(run) if run.goes_with(&header, event) => {
-                    run.envelopes.push(envelope);
-                    run.range.end = end;
-                }
-                _ => {
-                    let (source, destination) = (header.source, header.destination);
-                    let next =
-                        Run { event, destination, source, envelopes: vec![envelope], range: start..end };
-                    if let Some(run) = run.replace(next) {
-                        self.deliver_run(session, &block, run, &credit, now)?;
-                    }
-                }
-            }
-            start = end;
+            let (length, messages) = DataHeader::alike(&rest, (CREDIT - credit.bytes()) as usize);
+            credit.add(length as u64);
+            let frames = rest.slice(..length);
+            self.deliver_run(session, (header, event), (frames, messages), &credit, now)?;
+            rest.advance(length);
         }
-        run.map_or(Ok(()), |run| self.deliver_run(session, &block, run, &credit, now))
+        Ok(())
     }
 
     /// Refuses a message that its sender cannot have: only a hub brings what others have emitted.
@@ -163,28 +136,31 @@ impl Exchange {
         Err(LinkEnd::Protocol(WireError::Value { kind: kind::DATA, what: "a source that is not the sender" }))
     }
 
+    /// Hands on messages that have all the same header but for their length.
     fn deliver_run(
         self: &Arc<Self>,
         session: &Arc<Session>,
-        block: &Bytes,
-        run: Run<'_>,
+        (header, event): (DataHeader, &str),
+        (frames, messages): (Bytes, u64),
         credit: &Arc<Credit>,
         now: Instant,
     ) -> Result<(), LinkEnd> {
         let invalid = |_| LinkEnd::Protocol(WireError::Value { kind: kind::DATA, what: "an event name" });
-        let here = run.destination.is_none_or(|node| node == self.node_id);
+        let here = header.destination.is_none_or(|node| node == self.node_id);
         let forwards = self.config.topology.forwards(self.node_id);
-        let frames = || Outgoing::Block(block.slice(run.range.clone()), run.envelopes.len() as u64);
-        let (version, taken) = self
+        let (run, version, taken) = self
             .routes
-            .with(run.event, |route| {
+            .with(event, |route| {
                 let onward = route.peers.iter().filter(|peer| {
                     let node = peer.peer.node_id;
-                    forwards && node != session.peer.node_id && run.destination.is_none_or(|to| to == node)
+                    forwards && node != session.peer.node_id && header.destination.is_none_or(|to| to == node)
                 });
-                onward.for_each(|peer| peer.outbox.push(frames(), Some(credit)));
+                for peer in onward {
+                    peer.outbox.push(Outgoing::Block(frames.clone(), messages), Some(credit));
+                }
+                let run = Run::frames(route.name.clone(), header, frames, messages);
                 let taken = if here { self.hand(route, 0, &run, Some(credit)) } else { Taken::All };
-                (route.version, taken)
+                (run, route.version, taken)
             })
             .map_err(invalid)?;
         if here && (self.holding.load(Relaxed) || taken != Taken::All) {
@@ -194,32 +170,32 @@ impl Exchange {
     }
 
     /// Hands messages to the listeners of a route that listen since `since` or later.
-    fn hand(&self, route: &Route, since: u64, run: &Run<'_>, credit: Option<&Arc<Credit>>) -> Taken {
+    fn hand(&self, route: &Route, since: u64, run: &Run, credit: Option<&Arc<Credit>>) -> Taken {
         let mut taken = Taken::None;
         for listener in route.listeners.iter().filter(|listener| listener.since > since) {
-            let pushed = listener.push(run.envelopes.iter().cloned(), credit);
+            let pushed = listener.push(run.clone(), credit);
             if !listener.once {
                 taken = Taken::All;
             } else if pushed.taken > 0 {
                 taken = taken.max(Taken::First);
             }
-            self.handed(listener, run.source, pushed);
+            self.handed(listener, run.source(), pushed);
         }
         taken
     }
 
     /// Keeps messages of the first moment for listeners to come. Those that came between the look at the route and
     /// now get them at once.
-    fn keep(&self, run: Run<'_>, version: u64, mut taken: Taken, now: Instant) {
+    fn keep(&self, run: Run, version: u64, mut taken: Taken, now: Instant) {
         let mut hold = self.lock_hold();
         if !self.routes.is_current(version) {
-            let route = self.routes.find(run.event);
+            let route = self.routes.find(run.event());
             taken = taken.max(self.hand(&route, version, &run, None));
         }
         let limits = &self.config.limits;
         let active = hold.is_active();
         let mut unclaimed = 0;
-        for (index, envelope) in run.envelopes.into_iter().enumerate() {
+        for (index, envelope) in run.enumerate() {
             let claimed = taken == Taken::All || (taken == Taken::First && index == 0);
             if !active {
                 unclaimed += u64::from(!claimed);
@@ -238,12 +214,6 @@ enum Taken {
     None,
     First,
     All,
-}
-
-impl Run<'_> {
-    fn goes_with(&self, header: &DataHeader, event: &str) -> bool {
-        self.event == event && self.destination == header.destination && self.source == header.source
-    }
 }
 
 /// The length and the kind of a frame.

@@ -41,6 +41,7 @@ mod rate;
 mod room;
 mod router;
 mod routes;
+mod run;
 #[doc(hidden)]
 pub mod runtime;
 mod secret;

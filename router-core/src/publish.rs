@@ -8,13 +8,14 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    Codec, EmitOptions, Encoded, Envelope, Error, NodeId, Payload, Publish, Result, Scope,
+    Codec, EmitOptions, Encoded, Error, NodeId, Payload, Publish, Result, Scope,
     exchange::Exchange,
     handler,
     listener::ListenerQueue,
     outbox::{LARGE, Outgoing},
     room::{Bounded, Room},
     routes::Route,
+    run::Run,
     session::Session,
     wire::data::DataHeader,
 };
@@ -101,9 +102,7 @@ impl Exchange {
             };
             match encoded {
                 Encoded::Appended(codec) => self.queue_appended(header(codec), scratch, targets),
-                Encoded::Shared(bytes) => {
-                    self.queue_shared(header(Codec::Raw), event, scratch, bytes, targets)
-                }
+                Encoded::Shared(bytes) => self.queue_shared(header(Codec::Raw), scratch, bytes, targets),
             }
             if scratch.capacity() > KEPT_SCRATCH {
                 *scratch = Vec::new();
@@ -144,34 +143,25 @@ impl Exchange {
         if scratch.len() < LARGE {
             targets.peers().for_each(|session| session.outbox.push(Outgoing::Small(scratch), None));
             if targets.listeners().next().is_some() {
-                let envelope = Envelope::new(header, Bytes::copy_from_slice(&scratch[DataHeader::LEN..]));
-                self.hand_here(&envelope, targets);
+                let payload = DataHeader::LEN + usize::from(header.name_len);
+                self.hand_here(header, &Bytes::copy_from_slice(&scratch[payload..]), targets);
             }
             return;
         }
         let frame = Bytes::from(std::mem::take(scratch));
-        let (name, payload) = (DataHeader::LEN, DataHeader::LEN + usize::from(header.name_len));
+        let payload = DataHeader::LEN + usize::from(header.name_len);
         for session in targets.peers() {
             let large = Outgoing::Large(frame.slice(..payload), frame.slice(payload..));
             session.outbox.push(large, None);
         }
-        self.hand_here(&Envelope::new(header, frame.slice(name..)), targets);
+        self.hand_here(header, &frame.slice(payload..), targets);
     }
 
     /// Queues a message whose payload stays where it is, if it is large.
-    fn queue_shared(
-        &self,
-        header: DataHeader,
-        event: &str,
-        scratch: &mut Vec<u8>,
-        payload: Bytes,
-        targets: &Targets<'_>,
-    ) {
+    fn queue_shared(&self, header: DataHeader, scratch: &mut Vec<u8>, payload: Bytes, targets: &Targets<'_>) {
         let head = header.encode(scratch.len() - DataHeader::LEN + payload.len());
         scratch[..DataHeader::LEN].copy_from_slice(&head);
-        if targets.listeners().next().is_some() {
-            self.hand_here(&Envelope::shared(header, event.into(), payload.clone()), targets);
-        }
+        self.hand_here(header, &payload, targets);
         if scratch.len() + payload.len() < LARGE {
             scratch.extend_from_slice(&payload);
             targets.peers().for_each(|session| session.outbox.push(Outgoing::Small(scratch), None));
@@ -182,9 +172,10 @@ impl Exchange {
         }
     }
 
-    fn hand_here(&self, envelope: &Envelope, targets: &Targets<'_>) {
+    fn hand_here(&self, header: DataHeader, payload: &Bytes, targets: &Targets<'_>) {
         for listener in targets.listeners() {
-            let pushed = listener.push(std::iter::once(envelope.clone()), None);
+            let run = Run::single(targets.route.name.clone(), header, payload.clone());
+            let pushed = listener.push(run, None);
             self.handed(listener, self.node_id, pushed);
         }
     }

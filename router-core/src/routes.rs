@@ -28,8 +28,10 @@ const CACHED: usize = 1024;
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// Who gets an event.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Route {
+    /// The event's name, shared by all its messages here.
+    pub(crate) name: Arc<str>,
     /// The version of the table that it was made of.
     pub(crate) version: u64,
     pub(crate) listeners: Box<[Arc<ListenerQueue>]>,
@@ -129,6 +131,7 @@ impl Routes {
         listeners.sort_by_key(|listener| listener.since);
         let peers = table.peers.values().filter(|interest| interest.wants(event));
         let route = Arc::new(Route {
+            name: event.into(),
             version: cache.version,
             listeners: listeners.into(),
             peers: peers.map(|interest| interest.session.clone()).collect(),
@@ -172,10 +175,10 @@ impl Routes {
         let removed = if is_pattern(&queue.pattern) {
             remove(&mut table.patterns, queue)
         } else {
-            let Some(named) = table.names.get_mut(&queue.pattern) else { return false };
+            let Some(named) = table.names.get_mut(&*queue.pattern) else { return false };
             let removed = remove(named, queue);
             if named.is_empty() {
-                table.names.remove(&queue.pattern);
+                table.names.remove(&*queue.pattern);
             }
             removed
         };
