@@ -148,23 +148,18 @@ impl Exchange {
         let invalid = |_| LinkEnd::Protocol(WireError::Value { kind: kind::DATA, what: "an event name" });
         let here = header.destination.is_none_or(|node| node == self.node_id);
         let forwards = self.config.topology.forwards(self.node_id);
-        let (run, version, taken) = self
-            .routes
-            .with(event, |route| {
-                let onward = route.peers.iter().filter(|peer| {
-                    let node = peer.peer.node_id;
-                    forwards && node != session.peer.node_id && header.destination.is_none_or(|to| to == node)
-                });
-                for peer in onward {
-                    peer.outbox.push(Outgoing::Block(frames.clone(), messages), Some(credit));
-                }
-                let run = Run::frames(route.name.clone(), header, frames, messages);
-                let taken = if here { self.hand(route, 0, &run, Some(credit)) } else { Taken::All };
-                (run, route.version, taken)
-            })
-            .map_err(invalid)?;
+        let route = self.routes.of(event).map_err(invalid)?;
+        let onward = route.peers.iter().filter(|peer| {
+            let node = peer.peer.node_id;
+            forwards && node != session.peer.node_id && header.destination.is_none_or(|to| to == node)
+        });
+        for peer in onward {
+            peer.outbox.push(Outgoing::Block(frames.clone(), messages), Some(credit));
+        }
+        let run = Run::frames(route.name.clone(), header, frames, messages);
+        let taken = if here { self.hand(&route, 0, &run, Some(credit)) } else { Taken::All };
         if here && (self.holding.load(Relaxed) || taken != Taken::All) {
-            self.keep(run, version, taken, now);
+            self.keep(run, route.version, taken, now);
         }
         Ok(())
     }

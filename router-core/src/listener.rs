@@ -99,6 +99,7 @@ impl Listener {
         Poll::Ready(Some(self.pop(read)))
     }
 
+    #[inline]
     fn try_pop<R>(&mut self, read: impl FnOnce(&mut Run) -> R) -> Option<R> {
         if !self.has_next() {
             self.queue.take_now(&mut self.taken);
@@ -110,7 +111,13 @@ impl Listener {
     }
 
     /// Whether there is a message among what was taken; it is then the first of `run`.
+    #[inline]
     fn has_next(&mut self) -> bool {
+        self.run.messages() > 0 || self.begin_run()
+    }
+
+    /// Goes on to the next run among what was taken.
+    fn begin_run(&mut self) -> bool {
         while self.run.messages() == 0 {
             match self.taken.pop_front() {
                 Some(Item::Run(run)) => self.run = run,
@@ -122,12 +129,11 @@ impl Listener {
     }
 
     /// Has the first message of `run` read and taken off.
+    #[inline]
     fn pop<R>(&mut self, read: impl FnOnce(&mut Run) -> R) -> R {
         let before = self.run.size();
         let message = read(&mut self.run);
-        // A run of one message that is alone has no size any more that would count its head.
-        let left = if self.run.messages() == 0 { 0 } else { self.run.size() };
-        self.queue.popped(before - left);
+        self.queue.popped(before - self.run.size());
         message
     }
 }
@@ -402,20 +408,25 @@ impl ListenerQueue {
     }
 
     /// Notes that the owner has taken a message of this size; wakes who waits for room once half the queue is free.
+    #[inline]
     fn popped(&self, size: u64) {
         let popped = self.popped.load(Relaxed) + 1;
         self.popped.store(popped, Relaxed);
         self.popped_bytes.store(self.popped_bytes.load(Relaxed) + size, Relaxed);
         if self.full.load(Relaxed) {
-            let mut state = self.lock();
-            let (messages, bytes) = self.waiting(&state);
-            if messages <= self.max_messages / 2 && bytes <= self.max_bytes / 2 {
-                self.full.store(false, Relaxed);
-                state.stuck = None;
-                let waiters = state.waiters.take();
-                drop(state);
-                wake(waiters);
-            }
+            self.make_room_known();
+        }
+    }
+
+    fn make_room_known(&self) {
+        let mut state = self.lock();
+        let (messages, bytes) = self.waiting(&state);
+        if messages <= self.max_messages / 2 && bytes <= self.max_bytes / 2 {
+            self.full.store(false, Relaxed);
+            state.stuck = None;
+            let waiters = state.waiters.take();
+            drop(state);
+            wake(waiters);
         }
     }
 

@@ -53,6 +53,11 @@ pub trait Payload: Send + Sync {
     ///
     /// What the value's `Serialize` returned.
     fn encode(&self, buffer: &mut Vec<u8>) -> Result<Encoded, BoxError>;
+
+    /// The bytes that it is, if it is raw bytes already; then it is never encoded.
+    fn shared(&self) -> Option<&Bytes> {
+        None
+    }
 }
 
 impl<T: Serialize + Sync + ?Sized> Payload for &T {
@@ -74,6 +79,10 @@ impl<T: Serialize + Sync + ?Sized> Payload for &T {
 impl Payload for Bytes {
     fn encode(&self, _buffer: &mut Vec<u8>) -> Result<Encoded, BoxError> {
         Ok(Encoded::Shared(self.clone()))
+    }
+
+    fn shared(&self) -> Option<&Bytes> {
+        Some(self)
     }
 }
 

@@ -1,18 +1,16 @@
 //! Who gets an event: listeners in this process, and peers that have said that they listen.
 //!
-//! Every emit asks, hardly any changes the answer: so answers are kept, for the most recent names, in a table that is
-//! read without a lock and replaced as a whole.
+//! Every emit asks, hardly any changes the answer: so answers are kept by name.
+
+mod cache;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
-use arc_swap::ArcSwap;
+use cache::{Cache, Lent};
 
 use crate::{
     Limits, ListenOptions, NodeId, Policy, Result, is_pattern,
@@ -22,9 +20,6 @@ use crate::{
     session::Session,
 };
 
-/// How many answers are kept. Beyond that they are worked out anew each time.
-const CACHED: usize = 1024;
-
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// Who gets an event.
@@ -32,23 +27,17 @@ type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 pub(crate) struct Route {
     /// The event's name, shared by all its messages here.
     pub(crate) name: Arc<str>,
-    /// The version of the table that it was made of.
+    /// The table that it was made of, and its version.
+    table: u64,
     pub(crate) version: u64,
     pub(crate) listeners: Box<[Arc<ListenerQueue>]>,
     pub(crate) peers: Box<[Arc<Session>]>,
 }
 
 #[derive(Debug, Default)]
-struct Cache {
-    version: u64,
-    routes: Map<Box<str>, Arc<Route>>,
-}
-
-#[derive(Debug)]
 pub(crate) struct Routes {
     table: Mutex<Table>,
-    cache: ArcSwap<Cache>,
-    version: AtomicU64,
+    cache: Cache,
 }
 
 #[derive(Debug, Default)]
@@ -80,14 +69,6 @@ impl Interest {
     }
 }
 
-impl Default for Routes {
-    fn default() -> Self {
-        // Versions start at 1, so that a route of no version is older than any listener.
-        let cache = Cache { version: 1, routes: Map::default() };
-        Self { table: Mutex::default(), cache: ArcSwap::from_pointee(cache), version: AtomicU64::new(1) }
-    }
-}
-
 impl Routes {
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
@@ -95,34 +76,27 @@ impl Routes {
 
     /// Forgets all answers. The caller has the table locked and has changed it.
     fn invalidate(&self, _table: &mut Table) -> u64 {
-        let version = self.version.load(Relaxed) + 1;
-        self.version.store(version, Relaxed);
-        self.cache.store(Arc::new(Cache { version, routes: Map::default() }));
-        version
+        self.cache.invalidate()
     }
 
-    /// Runs `answer` with those who get `event`.
+    /// Who gets `event`.
     ///
     /// # Errors
     ///
     /// When it is no event's name.
-    pub(crate) fn with<R>(&self, event: &str, answer: impl FnOnce(&Route) -> R) -> Result<R> {
-        let cache = self.cache.load();
-        if let Some(route) = cache.routes.get(event) {
-            return Ok(answer(route));
-        }
-        drop(cache);
-        check_name(event)?;
-        let route = self.find(event);
-        Ok(answer(&route))
+    #[inline]
+    pub(crate) fn of(&self, event: &str) -> Result<Lent> {
+        self.cache.lend(event, || match self.cache.get(event) {
+            Some(route) => Ok(route),
+            None => check_name(event).map(|()| self.find(event)),
+        })
     }
 
     /// Works out who gets `event`, and keeps the answer.
     pub(crate) fn find(&self, event: &str) -> Arc<Route> {
         let table = self.lock();
-        let cache = self.cache.load();
-        if let Some(route) = cache.routes.get(event) {
-            return route.clone();
+        if let Some(route) = self.cache.get(event) {
+            return route;
         }
         let matching = table.patterns.iter().filter(|listener| pattern_matches(&listener.pattern, event));
         let named = table.names.get(event).into_iter().flatten();
@@ -132,21 +106,18 @@ impl Routes {
         let peers = table.peers.values().filter(|interest| interest.wants(event));
         let route = Arc::new(Route {
             name: event.into(),
-            version: cache.version,
+            table: self.cache.id(),
+            version: self.cache.version(),
             listeners: listeners.into(),
             peers: peers.map(|interest| interest.session.clone()).collect(),
         });
-        if cache.routes.len() < CACHED {
-            let mut routes = cache.routes.clone();
-            routes.insert(event.into(), route.clone());
-            self.cache.store(Arc::new(Cache { version: cache.version, routes }));
-        }
+        self.cache.keep(&route);
         route
     }
 
     /// Whether nothing has changed since `version`.
     pub(crate) fn is_current(&self, version: u64) -> bool {
-        self.version.load(Relaxed) == version
+        self.cache.version() == version
     }
 
     /// Takes a listener in.

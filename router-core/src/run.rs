@@ -18,24 +18,27 @@ pub(crate) struct Run {
     bytes: Bytes,
     /// How many bytes stand in front of each payload: none in front of one that is alone.
     skip: usize,
+    /// How many bytes it counts for that are not there: the header and the name of one that is alone.
+    absent: usize,
 }
 
 impl Run {
     /// Whole frames that were checked and have all the same header but for their length, and the same name.
     pub(crate) fn frames(name: Arc<str>, header: DataHeader, frames: Bytes, messages: u64) -> Self {
         let skip = DataHeader::LEN + name.len();
-        Self { name, header, messages, bytes: frames, skip }
+        Self { name, header, messages, bytes: frames, skip, absent: 0 }
     }
 
     /// One message.
     pub(crate) fn single(name: Arc<str>, header: DataHeader, payload: Bytes) -> Self {
-        Self { name, header, messages: 1, bytes: payload, skip: 0 }
+        let absent = DataHeader::LEN + name.len();
+        Self { name, header, messages: 1, bytes: payload, skip: 0, absent }
     }
 
     /// No message.
     pub(crate) fn empty(name: Arc<str>) -> Self {
         let header = DataHeader { codec: Codec::Raw, name_len: 0, source: NodeId(0), destination: None };
-        Self { messages: 0, ..Self::single(name, header, Bytes::new()) }
+        Self { messages: 0, absent: 0, ..Self::single(name, header, Bytes::new()) }
     }
 
     /// The event's name.
@@ -55,19 +58,21 @@ impl Run {
 
     /// How many bytes they count for in a queue.
     pub(crate) fn size(&self) -> u64 {
-        let head = if self.skip == 0 { DataHeader::LEN + self.name.len() } else { 0 };
-        (head + self.bytes.len()) as u64
+        (self.absent + self.bytes.len()) as u64
     }
 
     /// How long the first frame is.
+    #[inline]
     fn front(&self) -> usize {
         self.bytes.first_chunk().map_or(0, |length| 4 + u32::from_le_bytes(*length) as usize)
     }
 
     /// Takes the first message's payload off.
+    #[inline]
     fn take_payload(&mut self) -> Bytes {
         self.messages -= 1;
         if self.messages == 0 {
+            self.absent = 0;
             let mut last = std::mem::take(&mut self.bytes);
             last.advance(self.skip);
             return last;
@@ -83,17 +88,19 @@ impl Run {
     /// # Errors
     ///
     /// When its payload is no `T`; it is taken off all the same.
+    #[inline]
     pub(crate) fn next_as<T: DeserializeOwned + 'static>(&mut self) -> Result<Event<T>> {
         let payload = if payload::is_bytes::<T>() {
             let payload = self.take_payload();
             payload::decode(&self.header, &self.name, payload)
         } else {
-            let end = if self.skip == 0 { self.bytes.len() } else { self.front() };
+            let end = if self.messages == 1 { self.bytes.len() } else { self.front() };
             let payload = payload::decode_slice(&self.header, &self.name, &self.bytes[self.skip..end]);
             self.messages -= 1;
             self.bytes.advance(end);
             if self.messages == 0 {
                 // Nobody may look here for long, and the buffer is wanted for what is read next.
+                self.absent = 0;
                 self.bytes = Bytes::new();
             }
             payload
@@ -110,6 +117,7 @@ impl Run {
 impl Iterator for Run {
     type Item = Envelope;
 
+    #[inline]
     fn next(&mut self) -> Option<Envelope> {
         (self.messages > 0).then(|| Envelope::new(self.name.clone(), self.header, self.take_payload()))
     }
