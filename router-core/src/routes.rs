@@ -15,8 +15,7 @@ use cache::{Cache, Lent};
 use crate::{
     Limits, ListenOptions, NodeId, Policy, Result, is_pattern,
     listener::ListenerQueue,
-    pattern::{check_name, check_pattern},
-    pattern_matches,
+    pattern::{PatternIndex, check_name, check_pattern},
     session::Session,
 };
 
@@ -43,7 +42,7 @@ pub(crate) struct Routes {
 #[derive(Debug, Default)]
 struct Table {
     names: Map<Box<str>, Vec<Arc<ListenerQueue>>>,
-    patterns: Vec<Arc<ListenerQueue>>,
+    patterns: PatternIndex<Vec<Arc<ListenerQueue>>>,
     peers: BTreeMap<NodeId, Interest>,
 }
 
@@ -52,16 +51,16 @@ struct Table {
 struct Interest {
     session: Arc<Session>,
     names: Map<Box<str>, u32>,
-    patterns: BTreeMap<Box<str>, u32>,
+    patterns: PatternIndex<u32>,
     /// It has just joined: until then it gets everything.
     everything_until: Option<Instant>,
 }
 
 impl Interest {
     fn listeners(&self, event: &str) -> usize {
-        let named = self.names.get(event).copied().unwrap_or_default();
-        let matching = self.patterns.iter().filter(|(pattern, _)| pattern_matches(pattern, event));
-        matching.map(|(_, count)| *count as usize).sum::<usize>() + named as usize
+        let mut count = self.names.get(event).map_or(0, |count| *count as usize);
+        self.patterns.matching(event, |matching| count += *matching as usize);
+        count
     }
 
     fn wants(&self, event: &str) -> bool {
@@ -98,9 +97,8 @@ impl Routes {
         if let Some(route) = self.cache.get(event) {
             return route;
         }
-        let matching = table.patterns.iter().filter(|listener| pattern_matches(&listener.pattern, event));
-        let named = table.names.get(event).into_iter().flatten();
-        let mut listeners: Vec<_> = named.chain(matching).cloned().collect();
+        let mut listeners = table.names.get(event).cloned().unwrap_or_default();
+        table.patterns.matching(event, |matching| listeners.extend_from_slice(matching));
         // In the order in which they came, so that who listens first is handed a message first.
         listeners.sort_by_key(|listener| listener.since);
         let peers = table.peers.values().filter(|interest| interest.wants(event));
@@ -133,7 +131,7 @@ impl Routes {
         let since = self.invalidate(&mut table);
         let queue = Arc::new(ListenerQueue::new(pattern, options.once, since, policy, limits));
         if is_pattern(pattern) {
-            table.patterns.push(queue.clone());
+            table.patterns.get_or_default(pattern).push(queue.clone());
         } else {
             table.names.entry(pattern.into()).or_default().push(queue.clone());
         }
@@ -143,26 +141,29 @@ impl Routes {
     /// Takes a listener out; returns whether it was here.
     pub(crate) fn unlisten(&self, queue: &Arc<ListenerQueue>) -> bool {
         let mut table = self.lock();
-        let removed = if is_pattern(&queue.pattern) {
-            remove(&mut table.patterns, queue)
-        } else {
-            let Some(named) = table.names.get_mut(&*queue.pattern) else { return false };
-            let removed = remove(named, queue);
-            if named.is_empty() {
-                table.names.remove(&*queue.pattern);
-            }
-            removed
+        let pattern = &*queue.pattern;
+        let known = match is_pattern(pattern) {
+            true => table.patterns.get_mut(pattern),
+            false => table.names.get_mut(pattern),
         };
-        if removed {
-            self.invalidate(&mut table);
+        let Some(known) = known else { return false };
+        let Some(at) = known.iter().position(|known| Arc::ptr_eq(known, queue)) else { return false };
+        known.remove(at);
+        if known.is_empty() {
+            match is_pattern(pattern) {
+                true => drop(table.patterns.remove(pattern)),
+                false => drop(table.names.remove(pattern)),
+            }
         }
-        removed
+        self.invalidate(&mut table);
+        true
     }
 
     /// All listeners.
     pub(crate) fn listeners(&self) -> Vec<Arc<ListenerQueue>> {
         let table = self.lock();
-        table.names.values().flatten().chain(&table.patterns).cloned().collect()
+        let patterns = table.patterns.iter().map(|(_, listeners)| listeners);
+        table.names.values().chain(patterns).flatten().cloned().collect()
     }
 
     /// Takes a peer in. Before it has said what it listens for it gets everything, until the time given if there is
@@ -227,13 +228,13 @@ impl Routes {
         let Some(interest) = table.peers.get_mut(&session.peer.node_id) else { return Some(Vec::new()) };
         let mut changed = Vec::new();
         if reset {
-            let named = interest.names.drain().chain(std::mem::take(&mut interest.patterns));
+            let named = interest.names.drain().chain(interest.patterns.drain());
             changed.extend(named.map(|(pattern, count)| (pattern.into_string(), count, 0)));
         }
         for (pattern, count) in patterns {
             let before = match (is_pattern(pattern), *count) {
-                (true, 0) => interest.patterns.remove(pattern.as_str()),
-                (true, count) => interest.patterns.insert(pattern.as_str().into(), count),
+                (true, 0) => interest.patterns.remove(pattern),
+                (true, count) => interest.patterns.insert(pattern, count),
                 (false, 0) => interest.names.remove(pattern.as_str()),
                 (false, count) => interest.names.insert(pattern.as_str().into(), count),
             };
@@ -248,9 +249,10 @@ impl Routes {
     pub(crate) fn interest_of(&self, node: NodeId) -> Vec<(String, u32)> {
         let table = self.lock();
         let interest = table.peers.get(&node);
-        let patterns =
-            interest.into_iter().flat_map(|interest| interest.names.iter().chain(&interest.patterns));
-        patterns.map(|(pattern, count)| (pattern.to_string(), *count)).collect()
+        let patterns = interest.into_iter().flat_map(|interest| {
+            interest.names.iter().map(|(name, count)| (&**name, count)).chain(interest.patterns.iter())
+        });
+        patterns.map(|(pattern, count)| (pattern.to_owned(), *count)).collect()
     }
 
     /// How many listeners a peer has for this very pattern.
@@ -268,9 +270,4 @@ impl Routes {
     pub(crate) fn remote_listeners(&self, event: &str) -> usize {
         self.lock().peers.values().map(|interest| interest.listeners(event)).sum()
     }
-}
-
-fn remove(queues: &mut Vec<Arc<ListenerQueue>>, queue: &Arc<ListenerQueue>) -> bool {
-    let at = queues.iter().position(|known| Arc::ptr_eq(known, queue));
-    at.map(|at| queues.remove(at)).is_some()
 }
