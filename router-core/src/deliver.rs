@@ -3,20 +3,20 @@
 mod beside;
 
 use std::{
-    ops::Range,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use crate::{
-    DropReason, Envelope, Link, NodeId,
+    DropReason, Link, NodeId,
     credit::Credit,
     exchange::Exchange,
     outbox::Outgoing,
     protocol::{LinkEnd, LinkId},
-    routes::Route,
+    routes::{Lent, Route},
+    run::Run,
     session::Session,
     wire::{MAX_HANDSHAKE, WireError, control::Control, data::DataHeader, frame, kind},
 };
@@ -33,18 +33,6 @@ pub(crate) struct Inbox {
     pub(crate) session: Option<Arc<Session>>,
     /// The link itself, which brings payloads also beside its bytes.
     pub(crate) carrier: Option<Arc<dyn Link>>,
-}
-
-/// Messages one behind the other that all go the same way.
-struct Run<'a> {
-    event: &'a str,
-    destination: Option<NodeId>,
-    source: NodeId,
-    envelopes: Vec<Envelope>,
-    /// Where they stand in the block that was read.
-    range: Range<usize>,
-    /// Header, name and payload of a single message that stands in no block; on a hub alone.
-    beside: Option<(Bytes, Bytes)>,
 }
 
 impl Exchange {
@@ -130,37 +118,23 @@ impl Exchange {
         let Some(_receiving) = session.receiving(link) else { return Ok(()) };
         session.arrive(messages, block.len() as u64);
         let mut credit = session.credit();
-        let mut start = 0;
-        let mut run: Option<Run<'_>> = None;
-        for bytes in frame::split(&block) {
-            let (header, event) = DataHeader::decode(bytes).map_err(LinkEnd::Protocol)?;
+        let mut rest = block;
+        while let Some((first, _)) = frame::split_first(&rest) {
+            let (header, event) = DataHeader::decode(first).map_err(LinkEnd::Protocol)?;
             self.check_source(session, header.source)?;
-            let end = start + bytes.len();
             if credit.bytes() >= CREDIT {
-                if let Some(run) = run.take() {
-                    self.deliver_run(session, &block, run, &credit, now)?;
-                }
                 credit = session.credit();
             }
-            credit.add(bytes.len() as u64);
-            let envelope = Envelope::new(header, block.slice(start + DataHeader::LEN..end));
-            match &mut run {
-                Some(run) if run.goes_with(&header, event) => {
-                    run.envelopes.push(envelope);
-                    run.range.end = end;
-                }
-                _ => {
-                    let (source, destination) = (header.source, header.destination);
-                    let (envelopes, range) = (vec![envelope], start..end);
-                    let next = Run { event, destination, source, envelopes, range, beside: None };
-                    if let Some(run) = run.replace(next) {
-                        self.deliver_run(session, &block, run, &credit, now)?;
-                    }
-                }
-            }
-            start = end;
+            let (length, messages) = DataHeader::alike(&rest, (CREDIT - credit.bytes()) as usize);
+            credit.add(length as u64);
+            let frames = rest.slice(..length);
+            let route = self.route(event)?;
+            let run = Run::frames(route.name.clone(), header, frames.clone(), messages);
+            let onward = || Outgoing::Block(frames.clone(), messages);
+            self.deliver_run(session, &route, (header, run), onward, &credit, now);
+            rest.advance(length);
         }
-        run.map_or(Ok(()), |run| self.deliver_run(session, &block, run, &credit, now))
+        Ok(())
     }
 
     /// Refuses a message that its sender cannot have: only a hub brings what others have emitted.
@@ -172,66 +146,64 @@ impl Exchange {
         Err(LinkEnd::Protocol(WireError::Value { kind: kind::DATA, what: "a source that is not the sender" }))
     }
 
-    fn deliver_run(
+    /// Who gets an event that a link has brought.
+    fn route(&self, event: &str) -> Result<Lent, LinkEnd> {
+        let invalid = |_| LinkEnd::Protocol(WireError::Value { kind: kind::DATA, what: "an event name" });
+        self.routes.of(event).map_err(invalid)
+    }
+
+    /// Hands on messages that have all the same header but for their length; as what `onward` makes of them to other
+    /// leaves, if this is a hub.
+    fn deliver_run<'a>(
         self: &Arc<Self>,
         session: &Arc<Session>,
-        block: &Bytes,
-        run: Run<'_>,
+        route: &Route,
+        (header, run): (DataHeader, Run),
+        onward: impl Fn() -> Outgoing<'a>,
         credit: &Arc<Credit>,
         now: Instant,
-    ) -> Result<(), LinkEnd> {
-        let invalid = |_| LinkEnd::Protocol(WireError::Value { kind: kind::DATA, what: "an event name" });
-        let here = run.destination.is_none_or(|node| node == self.node_id);
-        let forwards = self.config.topology.forwards(self.node_id);
-        let frames = || match &run.beside {
-            Some((head, payload)) => Outgoing::Large(head.clone(), payload.clone()),
-            None => Outgoing::Block(block.slice(run.range.clone()), run.envelopes.len() as u64),
-        };
-        let (version, taken) = self
-            .routes
-            .with(run.event, |route| {
-                let onward = route.peers.iter().filter(|peer| {
-                    let node = peer.peer.node_id;
-                    forwards && node != session.peer.node_id && run.destination.is_none_or(|to| to == node)
-                });
-                onward.for_each(|peer| peer.outbox.push(frames(), Some(credit)));
-                let taken = if here { self.hand(route, 0, &run, Some(credit)) } else { Taken::All };
-                (route.version, taken)
-            })
-            .map_err(invalid)?;
-        if here && (self.holding.load(Relaxed) || taken != Taken::All) {
-            self.keep(run, version, taken, now);
+    ) {
+        let here = header.destination.is_none_or(|node| node == self.node_id);
+        if self.config.topology.forwards(self.node_id) {
+            let others = route.peers.iter().filter(|peer| {
+                let node = peer.peer.node_id;
+                node != session.peer.node_id && header.destination.is_none_or(|to| to == node)
+            });
+            others.for_each(|peer| peer.outbox.push(onward(), Some(credit)));
         }
-        Ok(())
+        let taken = if here { self.hand(route, 0, &run, Some(credit)) } else { Taken::All };
+        if here && (self.holding.load(Relaxed) || taken != Taken::All) {
+            self.keep(run, route.version, taken, now);
+        }
     }
 
     /// Hands messages to the listeners of a route that listen since `since` or later.
-    fn hand(&self, route: &Route, since: u64, run: &Run<'_>, credit: Option<&Arc<Credit>>) -> Taken {
+    fn hand(&self, route: &Route, since: u64, run: &Run, credit: Option<&Arc<Credit>>) -> Taken {
         let mut taken = Taken::None;
         for listener in route.listeners.iter().filter(|listener| listener.since > since) {
-            let pushed = listener.push(run.envelopes.iter().cloned(), credit);
+            let pushed = listener.push(run.clone(), credit);
             if !listener.once {
                 taken = Taken::All;
             } else if pushed.taken > 0 {
                 taken = taken.max(Taken::First);
             }
-            self.handed(listener, run.source, pushed);
+            self.handed(listener, run.source(), pushed);
         }
         taken
     }
 
     /// Keeps messages of the first moment for listeners to come. Those that came between the look at the route and
     /// now get them at once.
-    fn keep(&self, run: Run<'_>, version: u64, mut taken: Taken, now: Instant) {
+    fn keep(&self, run: Run, version: u64, mut taken: Taken, now: Instant) {
         let mut hold = self.lock_hold();
         if !self.routes.is_current(version) {
-            let route = self.routes.find(run.event);
+            let route = self.routes.find(run.event());
             taken = taken.max(self.hand(&route, version, &run, None));
         }
         let limits = &self.config.limits;
         let active = hold.is_active();
         let mut unclaimed = 0;
-        for (index, envelope) in run.envelopes.into_iter().enumerate() {
+        for (index, envelope) in run.enumerate() {
             let claimed = taken == Taken::All || (taken == Taken::First && index == 0);
             if !active {
                 unclaimed += u64::from(!claimed);
@@ -250,12 +222,6 @@ enum Taken {
     None,
     First,
     All,
-}
-
-impl Run<'_> {
-    fn goes_with(&self, header: &DataHeader, event: &str) -> bool {
-        self.event == event && self.destination == header.destination && self.source == header.source
-    }
 }
 
 /// The length and the kind of a frame.

@@ -74,7 +74,7 @@ impl<'a, P: Payload + Unpin> Emit<'a, P> {
     ///
     /// [`Error::Full`] when it would have to wait; then nothing was emitted.
     pub fn try_now(self) -> Result<()> {
-        match self.router.publish(self.event, &self.payload, &self.options)? {
+        match self.attempt()? {
             Publish::Done => Ok(()),
             Publish::Full { queue, .. } => Err(Error::Full {
                 event: self.event.to_owned(),
@@ -90,12 +90,18 @@ impl<'a, P: Payload + Unpin> Emit<'a, P> {
     ///
     /// Those of [`Emit`].
     pub fn wait(self) -> Result<()> {
-        let mut emitting = self.into_future();
         // The usual case costs neither a waker nor a look at the runtime.
-        match emitting.attempt() {
-            Some(result) => result,
-            None => runtime::block_on(emitting),
+        match self.attempt() {
+            Ok(Publish::Done) => Ok(()),
+            Ok(Publish::Full { room, .. }) => runtime::block_on(Emitting { emit: self, room: Some(room) }),
+            Err(error) => Err(error),
         }
+    }
+}
+
+impl<P: Payload> Emit<'_, P> {
+    fn attempt(&self) -> Result<Publish> {
+        self.router.publish(self.event, &self.payload, &self.options)
     }
 }
 
@@ -128,7 +134,7 @@ pub struct Emitting<'a, P> {
 impl<P: Payload> Emitting<'_, P> {
     /// One try; `None` leaves `room` to wait for.
     fn attempt(&mut self) -> Option<Result<()>> {
-        match self.emit.router.publish(self.emit.event, &self.emit.payload, &self.emit.options) {
+        match self.emit.attempt() {
             Ok(Publish::Done) => Some(Ok(())),
             Ok(Publish::Full { room, .. }) => {
                 debug_assert!(!handler::is_inside(), "a handler never waits");

@@ -3,42 +3,30 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use crate::{Codec, NodeId, Result, payload, wire::data::DataHeader};
+use crate::{Codec, Event, NodeId, Result, payload, wire::data::DataHeader};
 
 /// A message on its way: the event's name, who emitted it, and the payload's bytes.
 ///
-/// It is one slice of the buffer that it was read into; name and payload are views into it.
+/// The payload is a slice of the buffer that it was read into, or the bytes that were emitted in this process.
 #[derive(Clone)]
 pub struct Envelope {
+    name: Arc<str>,
     header: DataHeader,
-    /// The name, where it does not stand in front of the payload: then the payload is the user's own `Bytes`.
-    name: Option<Arc<str>>,
-    rest: Bytes,
+    payload: Bytes,
 }
 
 impl Envelope {
-    /// The envelope of a frame whose header was read and checked: `rest` is the name with the payload behind it.
-    pub(crate) fn new(header: DataHeader, rest: Bytes) -> Self {
-        Self { header, name: None, rest }
+    pub(crate) fn new(name: Arc<str>, header: DataHeader, payload: Bytes) -> Self {
+        Self { name, header, payload }
     }
 
-    /// The envelope of a payload that stays where it is.
-    pub(crate) fn shared(header: DataHeader, name: Arc<str>, payload: Bytes) -> Self {
-        Self { header, name: Some(name), rest: payload }
+    pub(crate) fn into_parts(self) -> (Arc<str>, DataHeader, Bytes) {
+        (self.name, self.header, self.payload)
     }
 
     /// The event's name.
     pub fn event(&self) -> &str {
-        match &self.name {
-            Some(name) => name,
-            None => std::str::from_utf8(&self.rest[..self.name_len()])
-                .expect("the name was checked when the frame was read"),
-        }
-    }
-
-    /// How many bytes of `rest` stand in front of the payload.
-    fn name_len(&self) -> usize {
-        if self.name.is_some() { 0 } else { usize::from(self.header.name_len) }
+        &self.name
     }
 
     /// The node that emitted it.
@@ -58,16 +46,12 @@ impl Envelope {
 
     /// The payload as it travelled, without a copy.
     pub fn payload(&self) -> Bytes {
-        self.rest.slice(self.name_len()..)
-    }
-
-    pub(crate) fn payload_slice(&self) -> &[u8] {
-        &self.rest[self.name_len()..]
+        self.payload.clone()
     }
 
     /// How many bytes it counts for in a queue.
     pub(crate) fn size(&self) -> usize {
-        DataHeader::LEN + self.rest.len()
+        DataHeader::LEN + self.name.len() + self.payload.len()
     }
 
     /// The payload as a `T`.
@@ -76,7 +60,20 @@ impl Envelope {
     ///
     /// [`Error::Decode`](crate::Error::Decode) when it is no `T`.
     pub fn decode<T: DeserializeOwned + 'static>(&self) -> Result<T> {
-        payload::decode(self)
+        if payload::is_bytes::<T>() {
+            return payload::decode(&self.header, &self.name, self.payload());
+        }
+        payload::decode_slice(&self.header, &self.name, &self.payload)
+    }
+
+    /// The event with the payload as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`](crate::Error::Decode) when it is no `T`.
+    pub fn into_event<T: DeserializeOwned + 'static>(self) -> Result<Event<T>> {
+        let payload = payload::decode(&self.header, &self.name, self.payload)?;
+        Ok(Event { name: self.name, source: self.header.source, payload })
     }
 }
 
@@ -85,7 +82,7 @@ impl fmt::Debug for Envelope {
         f.debug_struct("Envelope")
             .field("event", &self.event())
             .field("source", &self.source())
-            .field("payload_bytes", &self.payload_slice().len())
+            .field("payload_bytes", &self.payload.len())
             .finish_non_exhaustive()
     }
 }

@@ -247,8 +247,8 @@ impl Exchange {
             let mut hold = self.lock_hold();
             let queue = self.routes.listen(pattern, options, policy, &self.config.limits)?;
             let held = hold.claim(&queue);
-            let pushed = queue.push(held.into_iter(), None);
-            self.delivered.fetch_add(pushed.taken, Relaxed);
+            let taken: u64 = held.into_iter().map(|held| queue.push(held.into(), None).taken).sum();
+            self.delivered.fetch_add(taken, Relaxed);
             queue
         };
         let listener = Listener::new(queue, self.clone());

@@ -44,6 +44,7 @@ mod reactor;
 mod room;
 mod router;
 mod routes;
+mod run;
 #[doc(hidden)]
 pub mod runtime;
 mod secret;

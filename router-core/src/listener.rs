@@ -1,5 +1,8 @@
 //! The queue of one listener, and the end of it that its owner reads.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{HashSet, VecDeque},
     fmt,
@@ -11,11 +14,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::de::DeserializeOwned;
+
 use crate::{
-    DropReason, Envelope, Error, Limits, NodeId, Policy,
+    DropReason, Envelope, Error, Event, Limits, NodeId, Policy, Result,
     credit::Credit,
     exchange::Exchange,
     room::{Bounded, Lag, Waiters, wake},
+    run::Run,
 };
 
 /// The reading end of a listener: undecoded messages, in order. Made by [`Router::listen`](crate::Router::listen).
@@ -23,14 +29,17 @@ use crate::{
 /// Dropping it stops listening.
 pub struct Listener {
     queue: Arc<ListenerQueue>,
-    /// What was taken out of the queue in one go and is handed out one by one.
+    /// What was taken out of the queue in one go.
     taken: VecDeque<Item>,
+    /// The first run of it, whose messages are handed out one by one.
+    run: Run,
     exchange: Arc<Exchange>,
 }
 
 impl Listener {
     pub(crate) fn new(queue: Arc<ListenerQueue>, exchange: Arc<Exchange>) -> Self {
-        Self { queue, taken: VecDeque::new(), exchange }
+        let run = Run::empty(queue.pattern.clone());
+        Self { queue, taken: VecDeque::new(), run, exchange }
     }
 
     /// The name or pattern that it listens for.
@@ -45,15 +54,7 @@ impl Listener {
 
     /// The next message; `None` when the router is shut down or the listener was evicted.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Envelope>> {
-        loop {
-            if let Some(envelope) = self.pop() {
-                return Poll::Ready(Some(envelope));
-            }
-            std::task::ready!(self.queue.poll_take(&mut self.taken, cx));
-            if self.taken.is_empty() {
-                return Poll::Ready(None);
-            }
-        }
+        self.poll_pop(cx, Run::next).map(Option::flatten)
     }
 
     /// The next message.
@@ -67,10 +68,20 @@ impl Listener {
 
     /// The next message if there is one already.
     pub fn try_next(&mut self) -> Option<Envelope> {
-        self.pop().or_else(|| {
-            self.queue.take_now(&mut self.taken);
-            self.pop()
-        })
+        self.try_pop(Run::next).flatten()
+    }
+
+    /// [`poll_next`](Self::poll_next), decoded.
+    pub(crate) fn poll_next_as<T>(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event<T>>>>
+    where
+        T: DeserializeOwned + 'static,
+    {
+        self.poll_pop(cx, Run::next_as)
+    }
+
+    /// [`try_next`](Self::try_next), decoded.
+    pub(crate) fn try_next_as<T: DeserializeOwned + 'static>(&mut self) -> Option<Result<Event<T>>> {
+        self.try_pop(Run::next_as)
     }
 
     /// Counts a message that was taken but is of no use as dropped, and logs it, rate-limited.
@@ -78,23 +89,59 @@ impl Listener {
         self.exchange.reject(reason, error);
     }
 
-    fn pop(&mut self) -> Option<Envelope> {
-        loop {
-            match self.taken.pop_front()? {
-                Item::Message(envelope) => {
-                    self.queue.popped(&envelope);
-                    return Some(envelope);
-                }
-                Item::Credit(_) => {}
+    fn poll_pop<R>(&mut self, cx: &Context<'_>, read: impl FnOnce(&mut Run) -> R) -> Poll<Option<R>> {
+        while !self.has_next() {
+            std::task::ready!(self.queue.poll_take(&mut self.taken, cx));
+            if self.taken.is_empty() {
+                return Poll::Ready(None);
             }
         }
+        Poll::Ready(Some(self.pop(read)))
+    }
+
+    #[inline]
+    fn try_pop<R>(&mut self, read: impl FnOnce(&mut Run) -> R) -> Option<R> {
+        if !self.has_next() {
+            self.queue.take_now(&mut self.taken);
+            if !self.has_next() {
+                return None;
+            }
+        }
+        Some(self.pop(read))
+    }
+
+    /// Whether there is a message among what was taken; it is then the first of `run`.
+    #[inline]
+    fn has_next(&mut self) -> bool {
+        self.run.messages() > 0 || self.begin_run()
+    }
+
+    /// Goes on to the next run among what was taken.
+    fn begin_run(&mut self) -> bool {
+        while self.run.messages() == 0 {
+            match self.taken.pop_front() {
+                Some(Item::Run(run)) => self.run = run,
+                Some(Item::Credit(_)) => {}
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Has the first message of `run` read and taken off.
+    #[inline]
+    fn pop<R>(&mut self, read: impl FnOnce(&mut Run) -> R) -> R {
+        let before = self.run.size();
+        let message = read(&mut self.run);
+        self.queue.popped(before - self.run.size());
+        message
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let left = self.taken.iter().filter(|item| matches!(item, Item::Message(_))).count() as u64;
-        self.exchange.unlisten(&self.queue, left);
+        let left = self.taken.iter().map(Item::messages).sum::<u64>();
+        self.exchange.unlisten(&self.queue, self.run.messages() + left);
     }
 }
 
@@ -132,7 +179,7 @@ impl fmt::Debug for ListenerHandle {
 /// What stands in a listener's queue.
 #[derive(Debug)]
 enum Item {
-    Message(Envelope),
+    Run(Run),
     /// Dropped when everything before it has been taken: gives the sending peer its window back.
     Credit(#[expect(dead_code, reason = "it works by being dropped")] Arc<Credit>),
 }
@@ -140,16 +187,26 @@ enum Item {
 impl Item {
     fn event(&self) -> Option<&str> {
         match self {
-            Self::Message(envelope) => Some(envelope.event()),
+            Self::Run(run) => Some(run.event()),
             Self::Credit(_) => None,
+        }
+    }
+
+    fn messages(&self) -> u64 {
+        match self {
+            Self::Run(run) => run.messages(),
+            Self::Credit(_) => 0,
         }
     }
 }
 
 /// The queue of one listener.
+///
+/// Runs stay whole in it, but where it lags: then each message has an item of its own, so that dropping one drops no
+/// other.
 #[derive(Debug)]
 pub(crate) struct ListenerQueue {
-    pub(crate) pattern: Box<str>,
+    pub(crate) pattern: Arc<str>,
     pub(crate) once: bool,
     /// The version of the routes from which on it listens.
     pub(crate) since: u64,
@@ -215,11 +272,11 @@ impl ListenerQueue {
         messages >= self.max_messages || bytes >= self.max_bytes
     }
 
-    /// Whether it would be full without its newest message too.
+    /// Whether it would be full without its newest message too, which has an item of its own.
     fn is_over(&self, state: &State) -> bool {
-        let Some(Item::Message(newest)) = state.items.back() else { return false };
+        let Some(Item::Run(newest)) = state.items.back() else { return false };
         let (messages, bytes) = self.waiting(state);
-        messages > self.max_messages || bytes - newest.size() as u64 >= self.max_bytes
+        messages > self.max_messages || bytes - newest.size() >= self.max_bytes
     }
 
     /// Whether who emits has to wait. A listener that lags is not waited for.
@@ -236,11 +293,7 @@ impl ListenerQueue {
     /// Queues messages, and behind them the credit that goes back when they are taken.
     ///
     /// Messages from links are queued beyond the bound: the window of each link bounds them. Returns what came of it.
-    pub(crate) fn push(
-        &self,
-        envelopes: impl Iterator<Item = Envelope>,
-        credit: Option<&Arc<Credit>>,
-    ) -> Pushed {
+    pub(crate) fn push(&self, mut run: Run, credit: Option<&Arc<Credit>>) -> Pushed {
         let mut state = self.lock();
         let mut pushed = Pushed::default();
         if state.closed {
@@ -249,25 +302,18 @@ impl ListenerQueue {
         if state.lagging && self.waiting(&state).0 == 0 {
             state.lagging = false;
         }
-        for envelope in envelopes {
-            if self.once && state.pushed > 0 {
-                break;
-            }
-            if state.lagging {
-                let (kept, dropped) = self.make_room(&mut state, &envelope);
-                pushed.dropped += dropped;
-                if !kept {
-                    continue;
-                }
-            }
-            pushed.taken += 1;
-            state.pushed += 1;
-            state.pushed_bytes += envelope.size() as u64;
-            state.items.push_back(Item::Message(envelope));
+        if self.once {
+            // One message, ever; what it does not take it need not give back either.
+            let Some(first) = run.next().filter(|_| state.pushed == 0) else { return pushed };
+            run = first.into();
         }
-        // What lags is bounded by its policy, and not by the window of who sends.
-        if let Some(credit) = credit.filter(|_| !state.lagging) {
-            state.items.push_back(Item::Credit(credit.clone()));
+        if state.lagging {
+            // What lags is bounded by its policy, and not by the window of who sends.
+            run.singly().for_each(|run| self.push_lagging(&mut state, run, &mut pushed));
+        } else {
+            pushed.taken = run.messages();
+            state.push(run);
+            state.items.extend(credit.cloned().map(Item::Credit));
         }
         pushed.full = !state.lagging && self.is_full(&state);
         if pushed.full {
@@ -284,13 +330,17 @@ impl ListenerQueue {
     /// Brings the queue of a listener that begins to lag back to its bound, as its policy says. Returns what was
     /// dropped, and the credit that is given back: of what lags nobody waits for a window.
     fn trim(&self, state: &mut State) -> (Vec<(NodeId, u64)>, VecDeque<Item>) {
-        let (messages, released) =
-            std::mem::take(&mut state.items).into_iter().partition(|item| matches!(item, Item::Message(_)));
-        state.items = messages;
+        let mut released = VecDeque::new();
+        for item in std::mem::take(&mut state.items) {
+            match item {
+                Item::Run(run) => state.items.extend(run.singly().map(Item::Run)),
+                Item::Credit(_) => released.push_back(item),
+            }
+        }
         let mut dropped: Vec<(NodeId, u64)> = Vec::new();
         let mut drop_at = |state: &mut State, index: usize| {
-            if let Some(Item::Message(envelope)) = state.items.get(index) {
-                let source = envelope.source();
+            if let Some(Item::Run(message)) = state.items.get(index) {
+                let source = message.source();
                 match dropped.last_mut().filter(|(last, _)| *last == source) {
                     Some((_, count)) => *count += 1,
                     None => dropped.push((source, 1)),
@@ -315,8 +365,18 @@ impl ListenerQueue {
         (dropped, released)
     }
 
+    /// Queues one message for a listener that lags, or drops it, as its policy says.
+    fn push_lagging(&self, state: &mut State, message: Run, pushed: &mut Pushed) {
+        let (kept, dropped) = self.make_room(state, &message);
+        pushed.dropped += dropped;
+        if kept {
+            pushed.taken += 1;
+            state.push(message);
+        }
+    }
+
     /// Applies the policy of a listener that lags. Returns whether the new message is kept, and how many are not.
-    fn make_room(&self, state: &mut State, new: &Envelope) -> (bool, u64) {
+    fn make_room(&self, state: &mut State, new: &Run) -> (bool, u64) {
         let mut dropped = 0;
         if self.policy == Policy::Latest {
             let same = |item: &Item| item.event() == Some(new.event());
@@ -324,7 +384,7 @@ impl ListenerQueue {
             dropped += old.map_or(0, |old| state.remove(old));
         }
         while self.is_full(state) {
-            let oldest = state.items.iter().position(|item| matches!(item, Item::Message(_)));
+            let oldest = state.items.iter().position(|item| matches!(item, Item::Run(_)));
             match oldest.filter(|_| self.policy != Policy::DropNewest) {
                 Some(oldest) => dropped += state.remove(oldest),
                 None => return (false, dropped + 1),
@@ -347,21 +407,26 @@ impl ListenerQueue {
         std::mem::swap(&mut self.lock().items, taken);
     }
 
-    /// Notes that the owner has taken a message; wakes who waits for room once half the queue is free.
-    fn popped(&self, envelope: &Envelope) {
+    /// Notes that the owner has taken a message of this size; wakes who waits for room once half the queue is free.
+    #[inline]
+    fn popped(&self, size: u64) {
         let popped = self.popped.load(Relaxed) + 1;
         self.popped.store(popped, Relaxed);
-        self.popped_bytes.store(self.popped_bytes.load(Relaxed) + envelope.size() as u64, Relaxed);
+        self.popped_bytes.store(self.popped_bytes.load(Relaxed) + size, Relaxed);
         if self.full.load(Relaxed) {
-            let mut state = self.lock();
-            let (messages, bytes) = self.waiting(&state);
-            if messages <= self.max_messages / 2 && bytes <= self.max_bytes / 2 {
-                self.full.store(false, Relaxed);
-                state.stuck = None;
-                let waiters = state.waiters.take();
-                drop(state);
-                wake(waiters);
-            }
+            self.make_room_known();
+        }
+    }
+
+    fn make_room_known(&self) {
+        let mut state = self.lock();
+        let (messages, bytes) = self.waiting(&state);
+        if messages <= self.max_messages / 2 && bytes <= self.max_bytes / 2 {
+            self.full.store(false, Relaxed);
+            state.stuck = None;
+            let waiters = state.waiters.take();
+            drop(state);
+            wake(waiters);
         }
     }
 
@@ -369,7 +434,7 @@ impl ListenerQueue {
     pub(crate) fn close(&self) -> u64 {
         let items = std::mem::take(&mut self.lock().items);
         self.end();
-        items.iter().filter(|item| matches!(item, Item::Message(_))).count() as u64
+        items.iter().map(Item::messages).sum()
     }
 
     /// Takes no more messages; what is queued can still be read, then the reader finds the end.
@@ -399,11 +464,17 @@ pub(crate) struct Pushed {
 }
 
 impl State {
-    /// Drops the message at `index`; returns 1, for the sum.
+    fn push(&mut self, run: Run) {
+        self.pushed += run.messages();
+        self.pushed_bytes += run.size();
+        self.items.push_back(Item::Run(run));
+    }
+
+    /// Drops the message at `index`, which has an item of its own; returns 1, for the sum.
     fn remove(&mut self, index: usize) -> u64 {
-        if let Some(Item::Message(envelope)) = self.items.remove(index) {
-            self.pushed -= 1;
-            self.pushed_bytes -= envelope.size() as u64;
+        if let Some(Item::Run(message)) = self.items.remove(index) {
+            self.pushed -= message.messages();
+            self.pushed_bytes -= message.size();
         }
         1
     }

@@ -51,7 +51,6 @@ pub(crate) struct Outbox {
     ack_every: u64,
     /// Who emits has to wait: set when the bound is reached, taken back when half of it is free.
     full: AtomicBool,
-    pub(crate) sent: AtomicU64,
     pub(crate) dropped: DropCounters,
     policy: Policy,
     queue_bytes: u64,
@@ -62,6 +61,8 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct State {
     queue: queue::SendQueue,
+    /// Messages that were ever queued, or dropped instead.
+    sent: u64,
     /// Control frames that go ahead of all messages.
     control: Vec<u8>,
     /// The link that may take from the queue.
@@ -115,7 +116,6 @@ impl Outbox {
             confirmed: AtomicU64::new(0),
             ack_every: (limits.window as u64 / 8).clamp(1, 256 * 1024),
             full: AtomicBool::new(false),
-            sent: AtomicU64::new(0),
             dropped: DropCounters::default(),
             policy,
             queue_bytes: limits.queue_bytes as u64,
@@ -186,14 +186,19 @@ impl Outbox {
         if state.closed {
             return;
         }
-        self.sent.fetch_add(messages, Relaxed);
+        state.sent += messages;
         let was_empty = state.queue.is_drained();
         if Self::is_waited_for(&state) {
             state.queue.push(outgoing, credit);
+            // Nothing was released, and nobody has more room: the rest of `unlock` has nothing to do.
+            if self.is_full(&state) && !self.is_roomy(&state) {
+                self.full.store(true, Relaxed);
+            }
+            drop(state);
         } else {
             self.push_unawaited(&mut state, outgoing, credit);
+            self.unlock(state, false);
         }
-        self.unlock(state, false);
         if was_empty && !self.flush() {
             self.wake_writer();
         }
@@ -212,8 +217,9 @@ impl Outbox {
 
     /// Has it written on this thread. Returns whether nothing is left.
     fn flush(&self) -> bool {
-        let flush = self.flush.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        flush.and_then(|flush| flush.upgrade()).is_some_and(|flush| flush.flush())
+        let flush =
+            self.flush.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(Weak::upgrade);
+        flush.is_some_and(|flush| flush.flush())
     }
 
     /// Queues for a peer that is not waited for: what does not fit is dropped, as its policy says.
@@ -222,7 +228,7 @@ impl Outbox {
         let policy = if state.lagging { self.policy } else { Policy::DropNewest };
         if let (Outgoing::Block(frames, 2..), Policy::Latest) = (&outgoing, policy) {
             let each = frame::split(frames);
-            return each.for_each(|frame| self.push_unawaited(state, Outgoing::Small(frame), credit));
+            return each.for_each(|frame| self.push_unawaited(state, Outgoing::frame(frame), credit));
         }
         let mut dropped = 0;
         if policy == Policy::Latest {
@@ -365,6 +371,11 @@ impl Outbox {
     /// Why messages for a peer that left so are dropped.
     pub(crate) fn drop_reason(reason: LeaveReason) -> DropReason {
         if reason == LeaveReason::Lagging { DropReason::Evicted } else { DropReason::Disconnected }
+    }
+
+    /// Messages that were ever queued for the peer, or dropped instead.
+    pub(crate) fn sent(&self) -> u64 {
+        self.lock().sent
     }
 
     /// Bytes and messages that wait to be written, and whether the peer lags.

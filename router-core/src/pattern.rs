@@ -1,5 +1,9 @@
 //! Event names and the patterns that match them.
 
+mod index;
+
+pub(crate) use index::PatternIndex;
+
 use crate::{Error, Result};
 
 /// The longest event name or pattern, in bytes.

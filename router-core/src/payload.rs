@@ -8,7 +8,7 @@ use serde::{
     de::{DeserializeOwned, IntoDeserializer, value::BytesDeserializer},
 };
 
-use crate::{BoxError, Envelope, Error, Result};
+use crate::{BoxError, Error, Result, wire::data::DataHeader};
 
 /// How the bytes of a payload are to be read; one byte on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,11 @@ pub trait Payload: Send + Sync {
     ///
     /// What the value's `Serialize` returned.
     fn encode(&self, buffer: &mut Vec<u8>) -> Result<Encoded, BoxError>;
+
+    /// The bytes that it is, if it is raw bytes already; then it is never encoded.
+    fn shared(&self) -> Option<&Bytes> {
+        None
+    }
 }
 
 impl<T: Serialize + Sync + ?Sized> Payload for &T {
@@ -75,26 +80,45 @@ impl Payload for Bytes {
     fn encode(&self, _buffer: &mut Vec<u8>) -> Result<Encoded, BoxError> {
         Ok(Encoded::Shared(self.clone()))
     }
+
+    fn shared(&self) -> Option<&Bytes> {
+        Some(self)
+    }
 }
 
-/// The payload of `envelope` as a `T`.
-///
-/// `Bytes` is the payload as it travelled, whatever its codec.
-pub(crate) fn decode<T: DeserializeOwned + 'static>(envelope: &Envelope) -> Result<T> {
-    if TypeId::of::<T>() == TypeId::of::<Bytes>() {
-        let mut payload = Some(envelope.payload());
-        let slot: &mut dyn Any = &mut payload;
-        if let Some(payload) = slot.downcast_mut::<Option<T>>().and_then(Option::take) {
-            return Ok(payload);
-        }
+/// Whether a `T` is the payload as it travelled, whatever its codec.
+pub(crate) fn is_bytes<T: 'static>() -> bool {
+    TypeId::of::<T>() == TypeId::of::<Bytes>()
+}
+
+/// The payload of a message as a `T`, without a copy where that is [`Bytes`].
+pub(crate) fn decode<T: DeserializeOwned + 'static>(
+    header: &DataHeader,
+    event: &str,
+    payload: Bytes,
+) -> Result<T> {
+    if !is_bytes::<T>() {
+        return decode_slice(header, event, &payload);
     }
-    let decoded = match envelope.codec() {
-        Codec::MessagePack => rmp_serde::from_slice(envelope.payload_slice()).map_err(BoxError::from),
-        Codec::Raw => raw(envelope.payload_slice()).map_err(BoxError::from),
+    let mut payload = Some(payload);
+    let slot: &mut dyn Any = &mut payload;
+    let payload = slot.downcast_mut::<Option<T>>().and_then(Option::take);
+    Ok(payload.expect("`T` is `Bytes`"))
+}
+
+/// The payload of a message as a `T` that is not [`Bytes`].
+pub(crate) fn decode_slice<T: DeserializeOwned + 'static>(
+    header: &DataHeader,
+    event: &str,
+    payload: &[u8],
+) -> Result<T> {
+    let decoded = match header.codec {
+        Codec::MessagePack => rmp_serde::from_slice(payload).map_err(BoxError::from),
+        Codec::Raw => raw(payload).map_err(BoxError::from),
     };
     decoded.map_err(|source| Error::Decode {
-        event: envelope.event().to_owned(),
-        source_node: envelope.source(),
+        event: event.to_owned(),
+        source_node: header.source,
         wanted: type_name::<T>(),
         source,
     })

@@ -1,27 +1,28 @@
 //! An emit on its way from the caller to the queues.
 
 use std::{
-    cell::RefCell,
+    cell::Cell,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use bytes::Bytes;
 
 use crate::{
-    Codec, EmitOptions, Encoded, Envelope, Error, NodeId, Payload, Publish, Result, Scope,
+    Codec, EmitOptions, Encoded, Error, NodeId, Payload, Publish, Result, Scope,
     exchange::Exchange,
     handler,
     listener::ListenerQueue,
     outbox::{LARGE, Outgoing},
     room::{Bounded, Room},
     routes::Route,
+    run::Run,
     session::Session,
     wire::data::DataHeader,
 };
 
 thread_local! {
     /// Where payloads are encoded: one buffer for all peers, and for all emits of a thread.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// A scratch buffer that an unusually large payload has made this big is not kept, in bytes.
@@ -29,24 +30,11 @@ const KEPT_SCRATCH: usize = 64 * 1024;
 
 /// Whom one event goes to.
 struct Targets<'a> {
-    route: &'a Route,
-    here: bool,
-    /// `None`: all peers that listen. `Some`: this one, for this destination.
-    to: Option<(NodeId, NodeId)>,
-    remote: bool,
-}
-
-impl<'a> Targets<'a> {
-    fn listeners(&self) -> impl Iterator<Item = &'a Arc<ListenerQueue>> {
-        self.route.listeners.iter().filter(|_| self.here)
-    }
-
-    fn peers(&self) -> impl Iterator<Item = &'a Arc<Session>> {
-        self.route
-            .peers
-            .iter()
-            .filter(|session| self.remote && self.to.is_none_or(|(hop, _)| hop == session.peer.node_id))
-    }
+    event: &'a Arc<str>,
+    listeners: &'a [Arc<ListenerQueue>],
+    peers: &'a [Arc<Session>],
+    /// The one node that it is for, if it is not for all that listen.
+    destination: Option<NodeId>,
 }
 
 impl Exchange {
@@ -60,73 +48,80 @@ impl Exchange {
         if self.is_closed() {
             return Err(Error::Closed);
         }
-        let (here, remote, to) = match options.scope {
-            Scope::All => (true, true, None),
-            Scope::Local => (true, false, None),
-            Scope::Remote => (false, true, None),
-            Scope::Node(node) if node == self.node_id => (true, false, None),
-            Scope::Node(node) => {
-                let unknown = || Error::UnknownNode { node_id: node, event: event.to_owned() };
-                (false, true, Some((self.hop(node).ok_or_else(unknown)?, node)))
-            }
-        };
-        self.routes
-            .with(event, |route| self.publish_to(event, payload, &Targets { route, here, to, remote }))?
-    }
-
-    fn publish_to(&self, event: &str, payload: &dyn Payload, targets: &Targets<'_>) -> Result<Publish> {
-        if targets.listeners().next().is_none() && targets.peers().next().is_none() {
+        let route = self.routes.of(event)?;
+        let targets = self.targets(&route, options.scope)?;
+        if targets.listeners.is_empty() && targets.peers.is_empty() {
             return Ok(Publish::Done);
         }
-        if let Some(full) = self.find_full(event, targets)? {
+        if let Some(full) = self.find_full(&targets)? {
             return Ok(full);
         }
-        SCRATCH.with_borrow_mut(|scratch| {
-            scratch.clear();
-            scratch.resize(DataHeader::LEN, 0);
-            scratch.extend_from_slice(event.as_bytes());
-            let encoded = payload
-                .encode(scratch)
-                .map_err(|source| Error::Encode { event: event.to_owned(), source })?;
-            let size = scratch.len() + if let Encoded::Shared(bytes) = &encoded { bytes.len() } else { 0 };
-            let limit = self.frame_limit.load(Relaxed);
-            if size - 4 > limit {
-                return Err(Error::FrameTooLarge { event: event.to_owned(), size, limit });
+        match payload.shared() {
+            Some(bytes) => self.queue_shared(bytes, &targets)?,
+            None => self.queue_encoded(payload, &targets)?,
+        }
+        Ok(Publish::Done)
+    }
+
+    /// Those of a route whom the scope names.
+    fn targets<'a>(&self, route: &'a Route, scope: Scope) -> Result<Targets<'a>> {
+        let all = Targets {
+            event: &route.name,
+            listeners: &route.listeners,
+            peers: &route.peers,
+            destination: None,
+        };
+        Ok(match scope {
+            Scope::All => all,
+            Scope::Remote => Targets { listeners: &[], ..all },
+            Scope::Local => Targets { peers: &[], ..all },
+            Scope::Node(node) if node == self.node_id => Targets { peers: &[], ..all },
+            Scope::Node(node) => {
+                let unknown = || Error::UnknownNode { node_id: node, event: route.name.to_string() };
+                let hop = self.hop(node).ok_or_else(unknown)?;
+                let peer = all.peers.iter().find(|session| session.peer.node_id == hop);
+                let peers = peer.map_or(&[][..], std::slice::from_ref);
+                Targets { listeners: &[], peers, destination: Some(node), ..all }
             }
-            let header = |codec| DataHeader {
-                codec,
-                name_len: event.len() as u16,
-                source: self.node_id,
-                destination: targets.to.map(|(_, node)| node),
-            };
-            match encoded {
-                Encoded::Appended(codec) => self.queue_appended(header(codec), scratch, targets),
-                Encoded::Shared(bytes) => {
-                    self.queue_shared(header(Codec::Raw), event, scratch, bytes, targets)
-                }
-            }
-            if scratch.capacity() > KEPT_SCRATCH {
-                *scratch = Vec::new();
-            }
-            Ok(Publish::Done)
         })
     }
 
+    /// Encodes a payload and queues the message.
+    fn queue_encoded(&self, payload: &dyn Payload, targets: &Targets<'_>) -> Result<()> {
+        // Taken out meanwhile, since encoding and queueing may run what emits, too.
+        let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
+        let queued = match payload.encode(&mut scratch) {
+            Ok(Encoded::Appended(codec)) if scratch.len() < LARGE => {
+                self.queue_small(codec, &scratch, targets)
+            }
+            Ok(Encoded::Appended(codec)) => {
+                self.queue_large(codec, &std::mem::take(&mut scratch).into(), targets)
+            }
+            Ok(Encoded::Shared(bytes)) => self.queue_shared(&bytes, targets),
+            Err(source) => Err(Error::Encode { event: targets.event.to_string(), source }),
+        };
+        if (1..=KEPT_SCRATCH).contains(&scratch.capacity()) {
+            scratch.clear();
+            let _ = SCRATCH.try_with(|kept| kept.set(scratch));
+        }
+        queued
+    }
+
     /// A queue that the caller has to wait for, if there is one.
-    fn find_full(&self, event: &str, targets: &Targets<'_>) -> Result<Option<Publish>> {
+    fn find_full(&self, targets: &Targets<'_>) -> Result<Option<Publish>> {
         if handler::is_inside() {
-            let listener = targets.listeners().find(|listener| listener.is_beyond_budget());
-            let peer = targets.peers().find(|session| session.outbox.is_beyond_budget());
+            let listener = targets.listeners.iter().find(|listener| listener.is_beyond_budget());
+            let peer = targets.peers.iter().find(|session| session.outbox.is_beyond_budget());
             let queue = listener.map(listener_name).or_else(|| peer.map(peer_name));
             return queue.map_or(Ok(None), |queue| {
                 let hint = "a handler does not wait for room, it may queue up to `.handler_budget(..)`";
-                Err(Error::Full { event: event.to_owned(), queue, hint })
+                Err(Error::Full { event: targets.event.to_string(), queue, hint })
             });
         }
-        if let Some(listener) = targets.listeners().find(|listener| listener.must_wait()) {
+        if let Some(listener) = targets.listeners.iter().find(|listener| listener.must_wait()) {
             return Ok(Some(self.full(listener_name(listener), listener.clone())));
         }
-        if let Some(session) = targets.peers().find(|session| session.outbox.must_wait()) {
+        if let Some(session) = targets.peers.iter().find(|session| session.outbox.must_wait()) {
             return Ok(Some(self.full(peer_name(session), session.clone())));
         }
         Ok(None)
@@ -137,57 +132,68 @@ impl Exchange {
         Publish::Full { queue, room: Room::new(bounded) }
     }
 
-    /// Queues a message whose name and payload stand in `scratch` behind room for the header.
-    fn queue_appended(&self, header: DataHeader, scratch: &mut Vec<u8>, targets: &Targets<'_>) {
-        let head = header.encode(scratch.len() - DataHeader::LEN);
-        scratch[..DataHeader::LEN].copy_from_slice(&head);
-        if scratch.len() < LARGE {
-            targets.peers().for_each(|session| session.outbox.push(Outgoing::Small(scratch), None));
-            if targets.listeners().next().is_some() {
-                let envelope = Envelope::new(header, Bytes::copy_from_slice(&scratch[DataHeader::LEN..]));
-                self.hand_here(&envelope, targets);
+    /// Queues a message whose payload is copied.
+    fn queue_small(&self, codec: Codec, payload: &[u8], targets: &Targets<'_>) -> Result<()> {
+        let header = self.header(codec, payload.len(), targets)?;
+        self.send_small(header, payload, targets);
+        if !targets.listeners.is_empty() {
+            self.hand_here(header, &Bytes::copy_from_slice(payload), targets);
+        }
+        Ok(())
+    }
+
+    /// Queues a message whose payload stays where it is.
+    fn queue_large(&self, codec: Codec, payload: &Bytes, targets: &Targets<'_>) -> Result<()> {
+        let header = self.header(codec, payload.len(), targets)?;
+        if !targets.peers.is_empty() {
+            let head = header.head(targets.event, payload.len());
+            let shared = self.shareable(payload.clone(), targets.peers.iter());
+            for session in targets.peers {
+                session.outbox.push(Outgoing::Large(head.clone(), shared.clone()), None);
             }
-            return;
         }
-        let frame = Bytes::from(std::mem::take(scratch));
-        let (name, payload) = (DataHeader::LEN, DataHeader::LEN + usize::from(header.name_len));
-        // A copy, so that it does not keep the whole frame where the payload is put elsewhere.
-        let head = Bytes::copy_from_slice(&frame[..payload]);
-        let shared = self.shareable(frame.slice(payload..), targets.peers());
-        for session in targets.peers() {
-            session.outbox.push(Outgoing::Large(head.clone(), shared.clone()), None);
-        }
-        self.hand_here(&Envelope::new(header, frame.slice(name..)), targets);
+        self.hand_here(header, payload, targets);
+        Ok(())
     }
 
-    /// Queues a message whose payload stays where it is, if it is large.
-    fn queue_shared(
-        &self,
-        header: DataHeader,
-        event: &str,
-        scratch: &mut Vec<u8>,
-        payload: Bytes,
-        targets: &Targets<'_>,
-    ) {
-        let head = header.encode(scratch.len() - DataHeader::LEN + payload.len());
-        scratch[..DataHeader::LEN].copy_from_slice(&head);
-        if targets.listeners().next().is_some() {
-            self.hand_here(&Envelope::shared(header, event.into(), payload.clone()), targets);
+    /// Queues a message whose payload stays where it is for listeners here, and for peers if it is large.
+    fn queue_shared(&self, payload: &Bytes, targets: &Targets<'_>) -> Result<()> {
+        if payload.len() >= LARGE {
+            return self.queue_large(Codec::Raw, payload, targets);
         }
-        if scratch.len() + payload.len() < LARGE {
-            scratch.extend_from_slice(&payload);
-            targets.peers().for_each(|session| session.outbox.push(Outgoing::Small(scratch), None));
-        } else if targets.peers().next().is_some() {
-            let head = Bytes::copy_from_slice(scratch);
-            let payload = self.shareable(payload, targets.peers());
-            let large = || Outgoing::Large(head.clone(), payload.clone());
-            targets.peers().for_each(|session| session.outbox.push(large(), None));
+        let header = self.header(Codec::Raw, payload.len(), targets)?;
+        self.send_small(header, payload, targets);
+        if !targets.listeners.is_empty() {
+            self.hand_here(header, payload, targets);
         }
+        Ok(())
     }
 
-    fn hand_here(&self, envelope: &Envelope, targets: &Targets<'_>) {
-        for listener in targets.listeners() {
-            let pushed = listener.push(std::iter::once(envelope.clone()), None);
+    /// The header of a message with so many bytes of payload.
+    fn header(&self, codec: Codec, payload: usize, targets: &Targets<'_>) -> Result<DataHeader> {
+        let event = targets.event;
+        let size = DataHeader::LEN + event.len() + payload;
+        let limit = self.frame_limit.load(Relaxed);
+        if size - 4 > limit {
+            return Err(Error::FrameTooLarge { event: event.to_string(), size, limit });
+        }
+        let destination = targets.destination;
+        Ok(DataHeader { codec, name_len: event.len() as u16, source: self.node_id, destination })
+    }
+
+    fn send_small(&self, header: DataHeader, payload: &[u8], targets: &Targets<'_>) {
+        let name = targets.event.as_bytes();
+        let head = header.encode(name.len() + payload.len());
+        targets
+            .peers
+            .iter()
+            .for_each(|session| session.outbox.push(Outgoing::Small(head, name, payload), None));
+    }
+
+    fn hand_here(&self, header: DataHeader, payload: &Bytes, targets: &Targets<'_>) {
+        for listener in targets.listeners {
+            let run = Run::single(targets.event.clone(), header, payload.clone());
+            let pushed = listener.push(run, None);
             self.handed(listener, self.node_id, pushed);
         }
     }

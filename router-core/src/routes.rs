@@ -1,58 +1,49 @@
 //! Who gets an event: listeners in this process, and peers that have said that they listen.
 //!
-//! Every emit asks, hardly any changes the answer: so answers are kept, for the most recent names, in a table that is
-//! read without a lock and replaced as a whole.
+//! Every emit asks, hardly any changes the answer: so answers are kept by name.
+
+mod cache;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
-use arc_swap::ArcSwap;
+use cache::Cache;
+pub(crate) use cache::Lent;
 
 use crate::{
     Limits, ListenOptions, NodeId, Policy, Result, is_pattern,
     listener::ListenerQueue,
-    pattern::{check_name, check_pattern},
-    pattern_matches,
+    pattern::{PatternIndex, check_name, check_pattern},
     session::Session,
 };
-
-/// How many answers are kept. Beyond that they are worked out anew each time.
-const CACHED: usize = 1024;
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// Who gets an event.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Route {
-    /// The version of the table that it was made of.
+    /// The event's name, shared by all its messages here.
+    pub(crate) name: Arc<str>,
+    /// The table that it was made of, and its version.
+    table: u64,
     pub(crate) version: u64,
     pub(crate) listeners: Box<[Arc<ListenerQueue>]>,
     pub(crate) peers: Box<[Arc<Session>]>,
 }
 
 #[derive(Debug, Default)]
-struct Cache {
-    version: u64,
-    routes: Map<Box<str>, Arc<Route>>,
-}
-
-#[derive(Debug)]
 pub(crate) struct Routes {
     table: Mutex<Table>,
-    cache: ArcSwap<Cache>,
-    version: AtomicU64,
+    cache: Cache,
 }
 
 #[derive(Debug, Default)]
 struct Table {
     names: Map<Box<str>, Vec<Arc<ListenerQueue>>>,
-    patterns: Vec<Arc<ListenerQueue>>,
+    patterns: PatternIndex<Vec<Arc<ListenerQueue>>>,
     peers: BTreeMap<NodeId, Interest>,
 }
 
@@ -61,28 +52,20 @@ struct Table {
 struct Interest {
     session: Arc<Session>,
     names: Map<Box<str>, u32>,
-    patterns: BTreeMap<Box<str>, u32>,
+    patterns: PatternIndex<u32>,
     /// It has just joined: until then it gets everything.
     everything_until: Option<Instant>,
 }
 
 impl Interest {
     fn listeners(&self, event: &str) -> usize {
-        let named = self.names.get(event).copied().unwrap_or_default();
-        let matching = self.patterns.iter().filter(|(pattern, _)| pattern_matches(pattern, event));
-        matching.map(|(_, count)| *count as usize).sum::<usize>() + named as usize
+        let mut count = self.names.get(event).map_or(0, |count| *count as usize);
+        self.patterns.matching(event, |matching| count += *matching as usize);
+        count
     }
 
     fn wants(&self, event: &str) -> bool {
         self.everything_until.is_some() || self.listeners(event) > 0
-    }
-}
-
-impl Default for Routes {
-    fn default() -> Self {
-        // Versions start at 1, so that a route of no version is older than any listener.
-        let cache = Cache { version: 1, routes: Map::default() };
-        Self { table: Mutex::default(), cache: ArcSwap::from_pointee(cache), version: AtomicU64::new(1) }
     }
 }
 
@@ -93,57 +76,47 @@ impl Routes {
 
     /// Forgets all answers. The caller has the table locked and has changed it.
     fn invalidate(&self, _table: &mut Table) -> u64 {
-        let version = self.version.load(Relaxed) + 1;
-        self.version.store(version, Relaxed);
-        self.cache.store(Arc::new(Cache { version, routes: Map::default() }));
-        version
+        self.cache.invalidate()
     }
 
-    /// Runs `answer` with those who get `event`.
+    /// Who gets `event`.
     ///
     /// # Errors
     ///
     /// When it is no event's name.
-    pub(crate) fn with<R>(&self, event: &str, answer: impl FnOnce(&Route) -> R) -> Result<R> {
-        let cache = self.cache.load();
-        if let Some(route) = cache.routes.get(event) {
-            return Ok(answer(route));
-        }
-        drop(cache);
-        check_name(event)?;
-        let route = self.find(event);
-        Ok(answer(&route))
+    #[inline]
+    pub(crate) fn of(&self, event: &str) -> Result<Lent> {
+        self.cache.lend(event, || match self.cache.get(event) {
+            Some(route) => Ok(route),
+            None => check_name(event).map(|()| self.find(event)),
+        })
     }
 
     /// Works out who gets `event`, and keeps the answer.
     pub(crate) fn find(&self, event: &str) -> Arc<Route> {
         let table = self.lock();
-        let cache = self.cache.load();
-        if let Some(route) = cache.routes.get(event) {
-            return route.clone();
+        if let Some(route) = self.cache.get(event) {
+            return route;
         }
-        let matching = table.patterns.iter().filter(|listener| pattern_matches(&listener.pattern, event));
-        let named = table.names.get(event).into_iter().flatten();
-        let mut listeners: Vec<_> = named.chain(matching).cloned().collect();
+        let mut listeners = table.names.get(event).cloned().unwrap_or_default();
+        table.patterns.matching(event, |matching| listeners.extend_from_slice(matching));
         // In the order in which they came, so that who listens first is handed a message first.
         listeners.sort_by_key(|listener| listener.since);
         let peers = table.peers.values().filter(|interest| interest.wants(event));
         let route = Arc::new(Route {
-            version: cache.version,
+            name: event.into(),
+            table: self.cache.id(),
+            version: self.cache.version(),
             listeners: listeners.into(),
             peers: peers.map(|interest| interest.session.clone()).collect(),
         });
-        if cache.routes.len() < CACHED {
-            let mut routes = cache.routes.clone();
-            routes.insert(event.into(), route.clone());
-            self.cache.store(Arc::new(Cache { version: cache.version, routes }));
-        }
+        self.cache.keep(&route);
         route
     }
 
     /// Whether nothing has changed since `version`.
     pub(crate) fn is_current(&self, version: u64) -> bool {
-        self.version.load(Relaxed) == version
+        self.cache.version() == version
     }
 
     /// Takes a listener in.
@@ -159,7 +132,7 @@ impl Routes {
         let since = self.invalidate(&mut table);
         let queue = Arc::new(ListenerQueue::new(pattern, options.once, since, policy, limits));
         if is_pattern(pattern) {
-            table.patterns.push(queue.clone());
+            table.patterns.get_or_default(pattern).push(queue.clone());
         } else {
             table.names.entry(pattern.into()).or_default().push(queue.clone());
         }
@@ -169,26 +142,29 @@ impl Routes {
     /// Takes a listener out; returns whether it was here.
     pub(crate) fn unlisten(&self, queue: &Arc<ListenerQueue>) -> bool {
         let mut table = self.lock();
-        let removed = if is_pattern(&queue.pattern) {
-            remove(&mut table.patterns, queue)
-        } else {
-            let Some(named) = table.names.get_mut(&queue.pattern) else { return false };
-            let removed = remove(named, queue);
-            if named.is_empty() {
-                table.names.remove(&queue.pattern);
-            }
-            removed
+        let pattern = &*queue.pattern;
+        let known = match is_pattern(pattern) {
+            true => table.patterns.get_mut(pattern),
+            false => table.names.get_mut(pattern),
         };
-        if removed {
-            self.invalidate(&mut table);
+        let Some(known) = known else { return false };
+        let Some(at) = known.iter().position(|known| Arc::ptr_eq(known, queue)) else { return false };
+        known.remove(at);
+        if known.is_empty() {
+            match is_pattern(pattern) {
+                true => drop(table.patterns.remove(pattern)),
+                false => drop(table.names.remove(pattern)),
+            }
         }
-        removed
+        self.invalidate(&mut table);
+        true
     }
 
     /// All listeners.
     pub(crate) fn listeners(&self) -> Vec<Arc<ListenerQueue>> {
         let table = self.lock();
-        table.names.values().flatten().chain(&table.patterns).cloned().collect()
+        let patterns = table.patterns.iter().map(|(_, listeners)| listeners);
+        table.names.values().chain(patterns).flatten().cloned().collect()
     }
 
     /// Takes a peer in. Before it has said what it listens for it gets everything, until the time given if there is
@@ -253,13 +229,13 @@ impl Routes {
         let Some(interest) = table.peers.get_mut(&session.peer.node_id) else { return Some(Vec::new()) };
         let mut changed = Vec::new();
         if reset {
-            let named = interest.names.drain().chain(std::mem::take(&mut interest.patterns));
+            let named = interest.names.drain().chain(interest.patterns.drain());
             changed.extend(named.map(|(pattern, count)| (pattern.into_string(), count, 0)));
         }
         for (pattern, count) in patterns {
             let before = match (is_pattern(pattern), *count) {
-                (true, 0) => interest.patterns.remove(pattern.as_str()),
-                (true, count) => interest.patterns.insert(pattern.as_str().into(), count),
+                (true, 0) => interest.patterns.remove(pattern),
+                (true, count) => interest.patterns.insert(pattern, count),
                 (false, 0) => interest.names.remove(pattern.as_str()),
                 (false, count) => interest.names.insert(pattern.as_str().into(), count),
             };
@@ -274,9 +250,10 @@ impl Routes {
     pub(crate) fn interest_of(&self, node: NodeId) -> Vec<(String, u32)> {
         let table = self.lock();
         let interest = table.peers.get(&node);
-        let patterns =
-            interest.into_iter().flat_map(|interest| interest.names.iter().chain(&interest.patterns));
-        patterns.map(|(pattern, count)| (pattern.to_string(), *count)).collect()
+        let patterns = interest.into_iter().flat_map(|interest| {
+            interest.names.iter().map(|(name, count)| (&**name, count)).chain(interest.patterns.iter())
+        });
+        patterns.map(|(pattern, count)| (pattern.to_owned(), *count)).collect()
     }
 
     /// How many listeners a peer has for this very pattern.
@@ -294,9 +271,4 @@ impl Routes {
     pub(crate) fn remote_listeners(&self, event: &str) -> usize {
         self.lock().peers.values().map(|interest| interest.listeners(event)).sum()
     }
-}
-
-fn remove(queues: &mut Vec<Arc<ListenerQueue>>, queue: &Arc<ListenerQueue>) -> bool {
-    let at = queues.iter().position(|known| Arc::ptr_eq(known, queue));
-    at.map(|at| queues.remove(at)).is_some()
 }

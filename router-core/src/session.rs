@@ -119,7 +119,7 @@ impl Session {
         let lost = self.lost.load(Relaxed);
         PeerStats {
             node_id: self.peer.node_id,
-            sent: self.outbox.sent.load(Relaxed),
+            sent: self.outbox.sent(),
             received: self.received.load(Relaxed).saturating_sub(lost),
             dropped: self.outbox.dropped.read(),
             lost,

@@ -3,14 +3,13 @@ use std::{
     fmt,
     marker::PhantomData,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
 
-use crate::{DropReason, Envelope, Event, Listener, Result, runtime};
+use crate::{DropReason, Event, Listener, Result, runtime};
 
 /// The events of one name or pattern, as a stream of `T`s; made by `Router::subscribe`.
 ///
@@ -23,16 +22,13 @@ use crate::{DropReason, Envelope, Event, Listener, Result, runtime};
 #[must_use = "dropping a `Subscription` unsubscribes"]
 pub struct Subscription<T> {
     listener: Listener,
-    /// The name of the last event, shared by all events of the same name.
-    name: Arc<str>,
     payload: PhantomData<fn() -> T>,
 }
 
 impl<T: DeserializeOwned + 'static> Subscription<T> {
     /// The events that `listener` gets.
     pub fn new(listener: Listener) -> Self {
-        let name = listener.pattern().into();
-        Self { listener, name, payload: PhantomData }
+        Self { listener, payload: PhantomData }
     }
 
     /// The next event, or `None` at the end.
@@ -43,8 +39,8 @@ impl<T: DeserializeOwned + 'static> Subscription<T> {
     /// The next event if there is one already.
     pub fn try_next(&mut self) -> Option<Event<T>> {
         loop {
-            let envelope = self.listener.try_next()?;
-            if let Some(event) = self.decode(&envelope) {
+            let event = self.listener.try_next_as()?;
+            if let Some(event) = self.checked(event) {
                 return Some(event);
             }
         }
@@ -58,31 +54,18 @@ impl<T: DeserializeOwned + 'static> Subscription<T> {
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event<T>>> {
         loop {
-            let Some(envelope) = std::task::ready!(self.listener.poll_next(cx)) else {
+            let Some(event) = std::task::ready!(self.listener.poll_next_as(cx)) else {
                 return Poll::Ready(None);
             };
-            if let Some(event) = self.decode(&envelope) {
+            if let Some(event) = self.checked(event) {
                 return Poll::Ready(Some(event));
             }
         }
     }
 
-    fn decode(&mut self, envelope: &Envelope) -> Option<Event<T>> {
-        match self.event(envelope) {
-            Ok(event) => Some(event),
-            Err(error) => {
-                self.listener.reject(DropReason::Decode, &error);
-                None
-            }
-        }
-    }
-
-    fn event(&mut self, envelope: &Envelope) -> Result<Event<T>> {
-        let payload = envelope.decode()?;
-        if *self.name != *envelope.event() {
-            self.name = envelope.event().into();
-        }
-        Ok(Event { name: self.name.clone(), source: envelope.source(), payload })
+    /// The event, if its payload was a `T`.
+    fn checked(&self, event: Result<Event<T>>) -> Option<Event<T>> {
+        event.map_err(|error| self.listener.reject(DropReason::Decode, &error)).ok()
     }
 }
 

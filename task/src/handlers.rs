@@ -126,7 +126,7 @@ impl Served {
             let go_on = runtime::blocking(|| {
                 let mut next = Some(first);
                 while let Some(envelope) = next {
-                    let Some(event) = self.decode(&envelope) else {
+                    let Some(event) = self.decode(envelope) else {
                         if self.is_over() {
                             return false;
                         }
@@ -158,7 +158,7 @@ impl Served {
         O: Outcome + 'static,
     {
         while let Some(envelope) = self.listener.next().await {
-            let Some(event) = self.decode(&envelope) else {
+            let Some(event) = self.decode(envelope) else {
                 if self.is_over() {
                     break;
                 }
@@ -184,12 +184,12 @@ impl Served {
     }
 
     /// The event in an envelope; `None` when the handler is stopped or it is not of the handler's type.
-    fn decode<T: DeserializeOwned + 'static>(&self, envelope: &Envelope) -> Option<Event<T>> {
+    fn decode<T: DeserializeOwned + 'static>(&self, envelope: Envelope) -> Option<Event<T>> {
         if self.progress.is_stopped() {
             return None;
         }
-        match envelope.decode() {
-            Ok(payload) => Some(Event::new(envelope.event(), envelope.source(), payload)),
+        match envelope.into_event() {
+            Ok(event) => Some(event),
             Err(error) => {
                 self.listener.reject(DropReason::Decode, &error);
                 self.note_done();

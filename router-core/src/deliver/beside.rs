@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
-use super::{Inbox, Run};
+use super::Inbox;
 use crate::{
-    Envelope,
     exchange::Exchange,
+    outbox::Outgoing,
     protocol::LinkEnd,
+    run::Run,
     session::Session,
     transport::Token,
     wire::{WireError, data::DataHeader, kind},
@@ -48,16 +49,15 @@ impl Exchange {
         session.arrive(1, size as u64);
         let credit = session.credit();
         credit.add(size as u64);
-        let beside = self.config.topology.forwards(self.node_id).then(|| {
-            let onward = self.routes.with(event, |route| {
-                let others = route.peers.iter().filter(|peer| !Arc::ptr_eq(peer, session));
-                self.shareable(payload.clone(), others)
-            });
-            (header.head(event, payload.len()), onward.unwrap_or_default())
+        let route = self.route(event)?;
+        let forwarded = self.config.topology.forwards(self.node_id).then(|| {
+            let others = route.peers.iter().filter(|peer| !Arc::ptr_eq(peer, session));
+            self.shareable(payload.clone(), others)
         });
-        let envelope = Envelope::shared(header, event.into(), payload);
-        let (source, destination) = (header.source, header.destination);
-        let run = Run { event, destination, source, envelopes: vec![envelope], range: 0..0, beside };
-        self.deliver_run(session, &Bytes::new(), run, &credit, now)
+        let head = header.head(event, payload.len());
+        let onward = || Outgoing::Large(head.clone(), forwarded.clone().unwrap_or_default());
+        let run = Run::single(route.name.clone(), header, payload);
+        self.deliver_run(session, &route, (header, run), onward, &credit, now);
+        Ok(())
     }
 }

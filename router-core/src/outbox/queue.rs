@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::{
     DropReason, NodeId, Token,
@@ -16,6 +16,9 @@ use crate::{
 
 /// How many bytes of small messages share one buffer: what a socket takes at once.
 const CHUNK: usize = 64 * 1024;
+
+/// How much room the first of these buffers has.
+const FIRST: usize = 4 * 1024;
 
 /// From this size on a message is referred to instead of copied, in bytes.
 pub(crate) const LARGE: usize = 8 * 1024;
@@ -29,15 +32,22 @@ pub(crate) type Lend<'a> = &'a dyn Fn(&Bytes) -> Option<Token>;
 /// One or more whole messages to queue.
 #[derive(Debug, Clone)]
 pub(crate) enum Outgoing<'a> {
-    /// One small message, copied.
-    Small(&'a [u8]),
+    /// One small message, copied: header, name and payload.
+    Small([u8; DataHeader::LEN], &'a [u8], &'a [u8]),
     /// One large one: header and name, then the payload.
     Large(Bytes, Bytes),
     /// Messages one behind the other, as another link brought them.
     Block(Bytes, u64),
 }
 
-impl Outgoing<'_> {
+impl<'a> Outgoing<'a> {
+    /// One small message, copied from a whole frame.
+    pub(crate) fn frame(frame: &'a [u8]) -> Self {
+        let (header, rest) = frame.split_first_chunk().expect("the frame was checked when it was read");
+        let (name, payload) = rest.split_at(DataHeader::name_of(frame).len());
+        Self::Small(*header, name, payload)
+    }
+
     /// How many messages it is.
     pub(crate) fn messages(&self) -> u64 {
         if let Self::Block(_, count) = self { *count } else { 1 }
@@ -45,16 +55,16 @@ impl Outgoing<'_> {
 
     /// The name of the event; of the first one in a block.
     fn event(&self) -> &[u8] {
-        DataHeader::name_of(match self {
-            Self::Small(frame) => frame,
-            Self::Large(head, _) => head,
-            Self::Block(frames, _) => frames,
-        })
+        match self {
+            Self::Small(_, name, _) => name,
+            Self::Large(head, _) => DataHeader::name_of(head),
+            Self::Block(frames, _) => DataHeader::name_of(frames),
+        }
     }
 
     fn source(&self) -> NodeId {
         DataHeader::source_of(match self {
-            Self::Small(frame) => frame,
+            Self::Small(header, ..) => header,
             Self::Large(head, _) => head,
             Self::Block(frames, _) => frames,
         })
@@ -64,7 +74,7 @@ impl Outgoing<'_> {
 #[derive(Debug)]
 enum Body {
     /// Small messages, and room for more.
-    Open(BytesMut),
+    Open(Vec<u8>),
     /// Messages one behind the other.
     Frames(Bytes),
     /// One message: header and name, then the payload.
@@ -104,7 +114,7 @@ pub(crate) struct SendQueue {
     next: u64,
     queued_bytes: u64,
     queued_messages: u64,
-    spare: Vec<BytesMut>,
+    spare: Vec<Vec<u8>>,
     /// Credits of chunks that are gone, for the caller to drop once it holds no lock.
     pub(crate) released: Vec<Arc<Credit>>,
 }
@@ -131,10 +141,18 @@ impl SendQueue {
     }
 
     /// Queues messages.
+    #[inline]
     pub(crate) fn push(&mut self, outgoing: Outgoing<'_>, credit: Option<&Arc<Credit>>) {
         match outgoing {
-            Outgoing::Small(frame) => self.append(frame, 1, credit),
-            Outgoing::Block(frames, count) if frames.len() < LARGE => self.append(&frames, count, credit),
+            Outgoing::Small(header, name, payload) => {
+                let buffer = self.open(DataHeader::LEN + name.len() + payload.len(), 1, credit);
+                buffer.extend_from_slice(&header);
+                buffer.extend_from_slice(name);
+                buffer.extend_from_slice(payload);
+            }
+            Outgoing::Block(frames, count) if frames.len() < LARGE => {
+                self.open(frames.len(), count, credit).extend_from_slice(&frames);
+            }
             Outgoing::Block(frames, count) => {
                 let bytes = frames.len();
                 self.add(Body::Frames(frames), count, bytes, credit);
@@ -146,24 +164,40 @@ impl SendQueue {
         }
     }
 
-    fn append(&mut self, frames: &[u8], messages: u64, credit: Option<&Arc<Credit>>) {
-        let open = self.chunks.len() > self.taken;
-        let last = self.chunks.back_mut().filter(|_| open);
-        if let Some(Chunk { body: Body::Open(buffer), messages: held, bytes, credits, .. }) = last
-            && buffer.len() + frames.len() <= CHUNK
-        {
-            buffer.extend_from_slice(frames);
-            *held += messages;
-            *bytes += frames.len() as u64;
-            credits.extend(credit.cloned());
-            self.next += messages;
-            self.queued_bytes += frames.len() as u64;
-            self.queued_messages += messages;
-            return;
+    /// The buffer that messages of so many bytes are to be appended to, which are counted as queued.
+    #[inline]
+    fn open(&mut self, length: usize, messages: u64, credit: Option<&Arc<Credit>>) -> &mut Vec<u8> {
+        let room = match self.chunks.back() {
+            Some(Chunk { body: Body::Open(buffer), .. }) if self.chunks.len() > self.taken => {
+                CHUNK.checked_sub(buffer.len())
+            }
+            _ => None,
+        };
+        if room.is_none_or(|room| room < length) {
+            self.begin(room.is_some());
         }
-        let mut buffer = self.spare.pop().unwrap_or_else(|| BytesMut::with_capacity(4 * 1024));
-        buffer.extend_from_slice(frames);
-        self.add(Body::Open(buffer), messages, frames.len(), credit);
+        self.next += messages;
+        self.queued_bytes += length as u64;
+        self.queued_messages += messages;
+        let Some(Chunk { body: Body::Open(buffer), messages: held, bytes, credits, .. }) =
+            self.chunks.back_mut()
+        else {
+            unreachable!("the last chunk is open");
+        };
+        *held += messages;
+        *bytes += length as u64;
+        if let Some(credit) = credit {
+            credits.push(credit.clone());
+        }
+        buffer.reserve(length);
+        buffer
+    }
+
+    /// Begins a buffer. Behind one that is full it need not grow step by step.
+    fn begin(&mut self, at_once: bool) {
+        let capacity = if at_once { CHUNK } else { FIRST };
+        let buffer = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(capacity));
+        self.add(Body::Open(buffer), 0, 0, None);
     }
 
     fn add(&mut self, body: Body, messages: u64, bytes: usize, credit: Option<&Arc<Credit>>) {
@@ -194,7 +228,7 @@ impl SendQueue {
         let chunk = self.chunks.get_mut(self.taken)?;
         match &mut chunk.body {
             Body::Open(buffer) => {
-                let frames = std::mem::take(buffer).freeze();
+                let frames = Bytes::from(std::mem::take(buffer));
                 slices.push(frames.clone());
                 chunk.body = Body::Frames(frames);
             }
@@ -235,10 +269,12 @@ impl SendQueue {
         if let Body::Frames(frames) = chunk.body
             && self.spare.len() < SPARE
             && let Ok(mut buffer) = frames.try_into_mut()
-            && buffer.capacity() <= 2 * CHUNK
         {
             buffer.clear();
-            self.spare.push(buffer);
+            let buffer = Vec::from(buffer);
+            if buffer.capacity() <= 2 * CHUNK {
+                self.spare.push(buffer);
+            }
         }
     }
 
@@ -315,7 +351,7 @@ impl SendQueue {
         if let Some(Chunk { body, .. }) = self.chunks.back_mut()
             && let Body::Open(buffer) = body
         {
-            *body = Body::Frames(std::mem::take(buffer).freeze());
+            *body = Body::Frames(std::mem::take(buffer).into());
         }
     }
 
@@ -420,7 +456,7 @@ impl Chunk {
             let length: usize = frame::split(self.frames()).take(count as usize).map(<[u8]>::len).sum();
             self.bytes -= length as u64;
             match &mut self.body {
-                Body::Open(buffer) => drop(buffer.split_to(length)),
+                Body::Open(buffer) => drop(buffer.drain(..length)),
                 Body::Frames(frames) => drop(frames.split_to(length)),
                 Body::Large(..) | Body::Gap { .. } | Body::Mark(_) => {}
             }
@@ -430,7 +466,7 @@ impl Chunk {
     /// The same messages, each in a chunk of its own; the last one keeps the credits.
     fn singly(self) -> Vec<Self> {
         let frames = match self.body {
-            Body::Open(buffer) => buffer.freeze(),
+            Body::Open(buffer) => buffer.into(),
             Body::Frames(frames) => frames,
             Body::Large(..) | Body::Gap { .. } | Body::Mark(_) => return vec![self],
         };

@@ -84,6 +84,25 @@ impl DataHeader {
         Ok((header, name, Token(token)))
     }
 
+    /// How many of the frames that stand in `frames`, from the first one on, which was checked, differ from it in
+    /// nothing but length and payload; those alone that begin before `limit`. Returns their bytes and their number.
+    pub(crate) fn alike(frames: &[u8], limit: usize) -> (usize, u64) {
+        let name_len = frames.get(6..8).map_or(0, |len| usize::from(u16::from_le_bytes([len[0], len[1]])));
+        let shared = 4..Self::LEN + name_len;
+        let head = frames.get(shared.clone());
+        let (mut end, mut count) = (0, 0);
+        while let Some((length, _)) = frames.get(end..).and_then(<[u8]>::split_first_chunk) {
+            let length = 4 + u32::from_le_bytes(*length) as usize;
+            let next = frames.get(end + shared.start..end + shared.end);
+            if (count > 0 && end >= limit) || next != head || length < shared.end {
+                break;
+            }
+            end += length;
+            count += 1;
+        }
+        (end, count)
+    }
+
     /// Who emitted the message of a whole frame that this node wrote or checked.
     pub(crate) fn source_of(frame: &[u8]) -> NodeId {
         frame

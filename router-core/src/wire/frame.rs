@@ -22,11 +22,16 @@ pub fn peek(bytes: &[u8], limit: usize) -> Result<Option<(usize, u8)>, WireError
     Ok(rest.first().map(|kind| (4 + claimed, *kind)))
 }
 
+/// The first frame in `bytes`, whose length was checked, and what follows it. `None` at the end.
+pub(crate) fn split_first(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = bytes.first_chunk().map(|length| 4 + u32::from_le_bytes(*length) as usize)?;
+    bytes.split_at_checked(length)
+}
+
 /// The frames that `bytes` wholly consists of, as they were written by this node.
 pub(crate) fn split(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
-        let (length, _) = peek(bytes, usize::MAX).ok()??;
-        let (frame, rest) = bytes.split_at_checked(length)?;
+        let (frame, rest) = split_first(bytes)?;
         bytes = rest;
         Some(frame)
     })
