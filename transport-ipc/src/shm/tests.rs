@@ -254,3 +254,14 @@ fn what_is_handed_over_again_is_thrown_away() {
     assert_eq!(descriptors::send(&ends.sockets.0, &[IoSlice::new(b"x")], &descriptors).unwrap(), 1);
     assert_eq!(ends.borrower.receive(&ends.sockets.1, &mut Vec::with_capacity(8)).unwrap(), 1);
 }
+
+#[test]
+fn what_comes_behind_descriptors_is_read_along() {
+    let ends = Ends::new(&pool());
+    ends.lender.lend(&ends.payload(1));
+    assert_eq!(ends.lender.hand_over(&ends.sockets.0, &[IoSlice::new(b"x")]).unwrap(), 1);
+    rustix::io::write(&ends.sockets.0, b"yz").unwrap();
+    let mut buffer = Vec::with_capacity(16);
+    assert_eq!(ends.borrower.receive(&ends.sockets.1, &mut buffer).unwrap(), 3);
+    assert_eq!(buffer, b"xyz");
+}
