@@ -275,9 +275,10 @@ impl Exchange {
         if self.routes.unlisten(queue) {
             self.tell(Instant::now(), |machine| machine.listen(&queue.pattern, -1));
         }
-        let dropped = queue.close();
-        self.dropped.add(DropReason::Evicted, dropped);
-        self.report_lost(self.node_id, dropped);
+        for (source, dropped) in queue.cut_off() {
+            self.dropped.add(DropReason::Evicted, dropped);
+            self.report_lost(source, dropped);
+        }
     }
 
     /// Counts what came of handing messages of `source` to a listener.

@@ -4,7 +4,7 @@
 mod tests;
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -134,7 +134,17 @@ impl Listener {
         let before = self.run.size();
         let message = read(&mut self.run);
         self.queue.popped(before - self.run.size());
+        if self.run.messages() == 0 {
+            self.give_back();
+        }
         message
+    }
+
+    /// Gives back at once what the messages before have been waiting for: their reader may never look again.
+    fn give_back(&mut self) {
+        while let Some(Item::Credit(_)) = self.taken.front() {
+            self.taken.pop_front();
+        }
     }
 }
 
@@ -162,6 +172,11 @@ impl ListenerHandle {
     /// How many messages it has ever been handed, those not counted that were dropped again because it lags.
     pub fn handed(&self) -> u64 {
         self.queue.lock().pushed
+    }
+
+    /// Whether it was cut off because it lagged.
+    pub fn is_evicted(&self) -> bool {
+        self.queue.lock().evicted
     }
 
     /// Stops listening, now: its reader finds the end, and what it has not taken is counted as dropped.
@@ -231,6 +246,7 @@ struct State {
     reader: Option<Waker>,
     waiters: Waiters,
     closed: bool,
+    evicted: bool,
     lagging: bool,
     /// Since when it has been full without anything being taken, and what had been taken by then.
     stuck: Option<(Instant, u64)>,
@@ -420,14 +436,25 @@ impl ListenerQueue {
 
     fn make_room_known(&self) {
         let mut state = self.lock();
-        let (messages, bytes) = self.waiting(&state);
-        if messages <= self.max_messages / 2 && bytes <= self.max_bytes / 2 {
-            self.full.store(false, Relaxed);
-            state.stuck = None;
+        if self.notice_room(&mut state) {
             let waiters = state.waiters.take();
             drop(state);
             wake(waiters);
         }
+    }
+
+    /// Whether half of it is free; then it is not full any more.
+    ///
+    /// Who takes the last message may do so just before it is noted that the queue is full, and then says nothing: so
+    /// whoever waits looks for himself, too.
+    fn notice_room(&self, state: &mut State) -> bool {
+        let (messages, bytes) = self.waiting(state);
+        let roomy = messages <= self.max_messages / 2 && bytes <= self.max_bytes / 2;
+        if roomy {
+            self.full.store(false, Relaxed);
+            state.stuck = None;
+        }
+        roomy
     }
 
     /// Takes no more messages, drops those that it holds, and returns how many that were. The reader finds the end.
@@ -435,6 +462,19 @@ impl ListenerQueue {
         let items = std::mem::take(&mut self.lock().items);
         self.end();
         items.iter().map(Item::messages).sum()
+    }
+
+    /// The same for a listener that lagged: how many messages of which node it has not had.
+    pub(crate) fn cut_off(&self) -> BTreeMap<NodeId, u64> {
+        let mut state = self.lock();
+        state.evicted = true;
+        let items = std::mem::take(&mut state.items);
+        drop(state);
+        self.end();
+        let runs = items.iter().filter_map(|item| if let Item::Run(run) = item { Some(run) } else { None });
+        let mut dropped = BTreeMap::new();
+        runs.for_each(|run| *dropped.entry(run.source()).or_default() += run.messages());
+        dropped
     }
 
     /// Takes no more messages; what is queued can still be read, then the reader finds the end.
@@ -483,7 +523,7 @@ impl State {
 impl Bounded for ListenerQueue {
     fn poll_room(&self, ticket: &mut Option<u64>, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if !self.must_wait() {
+        if !self.must_wait() || self.notice_room(&mut state) {
             return Poll::Ready(());
         }
         state.waiters.register(ticket, cx);
@@ -496,8 +536,11 @@ impl Bounded for ListenerQueue {
 
     fn check_lag(&self, now: Instant, max_wait: Duration) -> Lag {
         let mut state = self.lock();
-        if !self.must_wait() {
+        if !self.must_wait() || self.notice_room(&mut state) {
             state.stuck = None;
+            let waiters = state.waiters.take();
+            drop(state);
+            wake(waiters);
             return Lag::Over;
         }
         let popped = self.popped.load(Relaxed);

@@ -146,7 +146,7 @@ impl Served {
                 break;
             }
         }
-        self.progress.stop();
+        self.end();
     }
 
     /// Calls an asynchronous function for each message, one after the other.
@@ -180,7 +180,7 @@ impl Served {
                 break;
             }
         }
-        self.progress.stop();
+        self.end();
     }
 
     /// The event in an envelope; `None` when the handler is stopped or it is not of the handler's type.
@@ -196,6 +196,16 @@ impl Served {
                 None
             }
         }
+    }
+
+    /// No message comes any more. One that was cut off would go on missing them in silence.
+    fn end(&self) {
+        if self.progress.listener.is_evicted() {
+            let event = self.listener.pattern();
+            let reason = "it took nothing for longer than `max_wait`: raise `.max_wait(..)`, or choose another `.policy(..)`";
+            self.core.fail(Error::failed(format!("the handler of `{event}` was evicted"), reason));
+        }
+        self.progress.stop();
     }
 
     fn note_done(&self) {

@@ -177,6 +177,7 @@ macro_rules! __conformance_cases {
             pressure: [
                 a_full_queue_makes_the_sender_wait,
                 trying_now_says_full_and_loses_nothing,
+                a_reader_that_has_taken_everything_holds_up_nobody,
                 what_waits_stays_within_its_bounds,
                 a_slow_listener_does_not_stall_the_others,
                 a_slow_listener_that_keeps_taking_is_waited_for,

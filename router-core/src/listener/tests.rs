@@ -130,3 +130,23 @@ fn closing_counts_every_message_of_a_run() {
     watched.push(run("a", &[vec![1], vec![2], vec![3]]));
     assert_eq!(watched.queue.close(), 3);
 }
+
+/// The owner takes the last messages between the look at the bound and the note that it is reached: nobody says
+/// later that there is room.
+#[test]
+fn a_queue_that_was_emptied_while_it_was_noted_as_full_is_not_full() {
+    let mut watched = Watched::new(Policy::Evict, false);
+    watched.push(run("a", &[vec![0], vec![1], vec![2], vec![3], vec![4]]));
+    watched.take();
+    let queue = Arc::new(watched.queue);
+    queue.full.store(true, Relaxed);
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(queue.poll_room(&mut None, &mut context).is_ready());
+    queue.full.store(true, Relaxed);
+    let begin = Instant::now();
+    for late in [0, 100] {
+        let lag = queue.check_lag(begin + Duration::from_secs(late), Duration::from_secs(1));
+        assert!(matches!(lag, Lag::Over), "{lag:?}");
+    }
+    assert!(!queue.must_wait());
+}

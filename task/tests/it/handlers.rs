@@ -325,3 +325,25 @@ fn a_dropped_task_stops_listening_and_lets_go_of_its_handlers() {
         eventually("end of the listeners", || nodes[0].listeners("news") == 0).await;
     });
 }
+
+#[test]
+fn a_handler_that_is_cut_off_fails_the_run() {
+    within_deadline(|| async {
+        let router = <dyn tidings_router_core::Router>::builder()
+            .transport(tidings_router_core::Memory::network())
+            .queue_messages(4)
+            .max_wait(std::time::Duration::from_millis(50));
+        let router = router.open().await.unwrap();
+        let mut listening = task(&router);
+        let release = Arc::new(std::sync::Barrier::new(2));
+        let released = release.clone();
+        listening.on("news", move |_: Event<u32>| drop(released.wait()));
+        for number in 0..20 {
+            router.emit("news", &number).await.unwrap();
+        }
+        assert!(router.stats().dropped.by(DropReason::Evicted) > 0);
+        release.wait();
+        let error = deadline("end of the run", listening.run(u64::MAX)).await.unwrap_err();
+        assert!(matches!(&error, Error::Failed { what, .. } if what.contains("evicted")), "{error:?}");
+    });
+}

@@ -135,6 +135,22 @@ pub async fn what_waits_stays_within_its_bounds(fixture: &dyn Fixture) {
     assert!(taken <= 4 * 64, "{taken} messages of 1 KiB are on their way");
 }
 
+/// A subscription that has taken the one message that it got, and does not look again, keeps nothing from the others:
+/// not even where that message was as large as all that may be on its way.
+pub async fn a_reader_that_has_taken_everything_holds_up_nobody(fixture: &dyn Fixture) {
+    let cluster = Cluster::with(fixture, 2, small).await;
+    let (router, mut once) = listening(&cluster).await;
+    let mut other = cluster[1].subscribe::<u32>("y").unwrap();
+    router.wait_for_listeners("y", 1).timeout(DEADLINE).await.unwrap();
+    for number in 0..4 {
+        let payload = Numbered { publisher: 0, number }.payload(256 * KIB);
+        router.emit("x", payload).only_remote().await.unwrap();
+        assert_eq!(Numbered::read(&next(&mut once).await.payload).number, number);
+        router.emit("y", &(number as u32)).only_remote().await.unwrap();
+        assert_eq!(next(&mut other).await.payload, number as u32);
+    }
+}
+
 /// Of two peers one does not read. The other one gets everything, and soon.
 pub async fn a_slow_listener_does_not_stall_the_others(fixture: &dyn Fixture) {
     const COUNT: u64 = 5000;
