@@ -1,6 +1,8 @@
 //! The way out to one peer: the queue with its bound, the policy when the peer lags, and the window.
 
 mod queue;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::VecDeque,

@@ -156,7 +156,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// Queues a message whose payload stays where it is for listeners here, and for peers if it is large.
+    /// Queues a message whose payload stays where it is, for listeners here, and for peers if it is large.
     fn queue_shared(&self, payload: &Bytes, targets: &Targets<'_>) -> Result<()> {
         if payload.len() >= LARGE {
             return self.queue_large(Codec::Raw, payload, targets);
@@ -170,15 +170,18 @@ impl Exchange {
     }
 
     /// The header of a message with so many bytes of payload.
+    ///
+    /// # Errors
+    ///
+    /// When the frame would be too large.
     fn header(&self, codec: Codec, payload: usize, targets: &Targets<'_>) -> Result<DataHeader> {
-        let event = targets.event;
-        let size = DataHeader::LEN + event.len() + payload;
+        let size = DataHeader::LEN + targets.event.len() + payload;
         let limit = self.frame_limit.load(Relaxed);
         if size - 4 > limit {
-            return Err(Error::FrameTooLarge { event: event.to_string(), size, limit });
+            return Err(Error::FrameTooLarge { event: targets.event.to_string(), size, limit });
         }
-        let destination = targets.destination;
-        Ok(DataHeader { codec, name_len: event.len() as u16, source: self.node_id, destination })
+        let name_len = targets.event.len() as u16;
+        Ok(DataHeader { codec, name_len, source: self.node_id, destination: targets.destination })
     }
 
     fn send_small(&self, header: DataHeader, payload: &[u8], targets: &Targets<'_>) {

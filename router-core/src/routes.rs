@@ -86,10 +86,15 @@ impl Routes {
     /// When it is no event's name.
     #[inline]
     pub(crate) fn of(&self, event: &str) -> Result<Lent> {
-        self.cache.lend(event, || match self.cache.get(event) {
+        self.cache.lend(event, || self.seek(event))
+    }
+
+    #[cold]
+    fn seek(&self, event: &str) -> Result<Arc<Route>> {
+        match self.cache.get(event) {
             Some(route) => Ok(route),
             None => check_name(event).map(|()| self.find(event)),
-        })
+        }
     }
 
     /// Works out who gets `event`, and keeps the answer.

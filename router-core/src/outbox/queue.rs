@@ -4,6 +4,9 @@
 //! A message that is dropped leaves a gap with its number, which the peer is told of in its place. So after any cut
 //! the peer's count says exactly what to send again.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
@@ -165,7 +168,7 @@ impl SendQueue {
     }
 
     /// The buffer that messages of so many bytes are to be appended to, which are counted as queued.
-    #[inline]
+    #[inline(always)]
     fn open(&mut self, length: usize, messages: u64, credit: Option<&Arc<Credit>>) -> &mut Vec<u8> {
         let room = match self.chunks.back() {
             Some(Chunk { body: Body::Open(buffer), .. }) if self.chunks.len() > self.taken => {
@@ -194,6 +197,7 @@ impl SendQueue {
     }
 
     /// Begins a buffer. Behind one that is full it need not grow step by step.
+    #[cold]
     fn begin(&mut self, at_once: bool) {
         let capacity = if at_once { CHUNK } else { FIRST };
         let buffer = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(capacity));
@@ -362,10 +366,13 @@ impl SendQueue {
         let mut dropped = 0;
         loop {
             match self.drop_oldest(reason) {
-                0 => return dropped,
+                0 => break,
                 count => dropped += count,
             }
         }
+        // Who still knows the way to a peer that is gone, as a thread's routes may, holds no buffers with it.
+        self.spare = Vec::new();
+        dropped
     }
 
     /// Replaces the messages of a chunk by gaps, one for each run of messages of one source.

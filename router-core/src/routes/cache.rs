@@ -61,7 +61,7 @@ impl Cache {
     }
 
     /// The route of `event`; where this thread has not used it lately, `find` finds it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lend<E>(
         &self,
         event: &str,
@@ -92,6 +92,7 @@ impl Cache {
 }
 
 impl Route {
+    #[inline]
     fn is_of(&self, cache: &Cache, event: &str) -> bool {
         self.version == cache.version() && self.table == cache.id && *self.name == *event
     }
@@ -117,9 +118,17 @@ impl Drop for Lent {
     #[inline]
     fn drop(&mut self) {
         let route = self.route.take();
-        // What was put there meanwhile is dropped once it is out of the thread's storage.
-        drop(ROUTES.try_with(|routes| routes[self.place].replace(route)));
+        let meanwhile = ROUTES.try_with(|routes| routes[self.place].replace(route));
+        if let Ok(Some(meanwhile)) = meanwhile {
+            let_go(meanwhile);
+        }
     }
+}
+
+/// Drops a route once it is out of the thread's storage: that may lead there again.
+#[cold]
+fn let_go(route: Arc<Route>) {
+    drop(route);
 }
 
 /// Where a thread keeps the route of `event`: names that are used together mostly differ in their last bytes.
