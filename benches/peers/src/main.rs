@@ -50,6 +50,18 @@ fn main() -> ExitCode {
     }
 }
 
+/// Peers that this program was built without.
+pub(crate) fn left_out() -> Vec<&'static str> {
+    let features = [
+        ("iceoryx2", cfg!(feature = "iceoryx2")),
+        ("nats", cfg!(feature = "nats")),
+        ("nng", cfg!(feature = "nng")),
+        ("redis", cfg!(feature = "redis")),
+        ("zenoh", cfg!(feature = "zenoh")),
+    ];
+    features.into_iter().filter(|(_, enabled)| !enabled).map(|(name, _)| name).collect()
+}
+
 /// Everything that is compared.
 fn subjects() -> Vec<Arc<dyn Subject>> {
     let mut subjects = harness::tidings::subjects();

@@ -57,6 +57,7 @@ pub(crate) fn run(arguments: &[String]) -> Result {
         None => plan::run(quick, &plots.join("rows.jsonl"))?,
     };
     let records = Records::parse(&rows)?;
+    fs::write(plots.join("rows.jsonl"), &rows)?;
     for (name, plot) in plots::all(&records) {
         fs::write(plots.join(name), plot)?;
     }

@@ -64,8 +64,8 @@ pub(crate) fn sentence(points: &[(f64, f64)], what: &str, with: &str, unit: &str
     };
     let Fit { base, factor, power, r_squared } = fit;
     let verb = match power {
-        _ if factor < 0.0 => format!("falls with {with}"),
-        power if power < 0.0 => format!("falls with {with}"),
+        power if factor * power < 0.0 => format!("falls with {with}"),
+        power if power < 0.0 => format!("grows more slowly than {with}"),
         power if (power - 1.0).abs() < 0.13 => format!("grows linearly with {with}"),
         power if (power - 2.0).abs() < 0.18 => format!("grows with the square of {with}"),
         power if power > 1.0 => format!("grows faster than {with}"),
@@ -93,6 +93,12 @@ mod tests {
         let fit = fit(&points).unwrap();
         assert!((fit.power - 2.0).abs() < 1e-9 && (fit.base - 1900.0).abs() < 1e-3 && fit.r_squared > 0.999);
         assert!(sentence(&points, "memory", "nodes", "KiB").unwrap().contains("square of nodes"));
+    }
+
+    #[test]
+    fn what_comes_closer_to_a_bound_from_below_does_not_fall() {
+        let points = [1.0, 3.0, 7.0, 15.0].map(|x: f64| (x, 10.0 - 5.0 / x));
+        assert!(sentence(&points, "throughput", "receivers", "/s").unwrap().contains("more slowly"));
     }
 
     #[test]

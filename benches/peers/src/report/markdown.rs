@@ -1,6 +1,13 @@
 //! The document.
 
-use super::{bars, costs, machine::Machine, plots::BENCHES, record::Records, scale::SCALES, tables};
+use super::{
+    bars, costs,
+    machine::Machine,
+    plots::BENCHES,
+    record::{ALL, Records},
+    scale::SCALES,
+    tables,
+};
 
 /// `BENCHMARKS.md`.
 pub(crate) fn document(records: &Records) -> String {
@@ -63,8 +70,9 @@ fn missing(records: &Records) -> String {
         let rows: Vec<String> = same
             .map(|row| format!("{}/{}/{}/{}", row.bench, row.transport, row.size, row.receivers))
             .collect();
+        let rows = if row.bench == ALL { ALL.to_owned() } else { rows.join(", ") };
         let why = row.why.replace('\n', " ");
-        text += &format!("- `{}` ({}): {why}\n", row.left_out, rows.join(", "));
+        text += &format!("- `{}` ({}): {why}\n", row.left_out, rows);
     }
     for failed in records.failures() {
         text += &format!("- {failed}\n");

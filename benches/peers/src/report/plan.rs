@@ -10,7 +10,10 @@ use std::{
     time::Instant,
 };
 
-use super::{machine::Machine, record::Failed};
+use super::{
+    machine::Machine,
+    record::{Failed, LeftOut},
+};
 use crate::{
     harness::Result,
     measures::{self, MEASURE},
@@ -34,8 +37,13 @@ pub(crate) fn run(quick: bool, file: &Path) -> Result<String> {
         seconds[0], seconds[1]
     ));
     let mut text = serde_json::to_string(&machine)? + "\n";
-    file.write_all(text.as_bytes())?;
+    for peer in crate::left_out() {
+        let left_out = LeftOut::everywhere(peer, "built without its feature");
+        eprintln!("left out: {peer}: {}", left_out.why);
+        text += &(serde_json::to_string(&left_out)? + "\n");
+    }
     let groups = groups(rounds, seconds);
+    file.write_all(text.as_bytes())?;
     let begin = Instant::now();
     for (index, arguments) in groups.iter().enumerate() {
         eprintln!(

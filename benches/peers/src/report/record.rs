@@ -24,7 +24,7 @@ pub(crate) struct Record {
 }
 
 /// A row that is missing.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LeftOut {
     /// The subject.
     pub(crate) left_out: String,
@@ -34,6 +34,17 @@ pub(crate) struct LeftOut {
     pub(crate) receivers: usize,
     pub(crate) why: String,
 }
+
+impl LeftOut {
+    /// In all benches.
+    pub(crate) fn everywhere(peer: &str, why: &str) -> Self {
+        let [left_out, why] = [peer, why].map(str::to_owned);
+        Self { left_out, bench: ALL.into(), transport: ALL.into(), size: 0, receivers: 0, why }
+    }
+}
+
+/// The bench and the transport of a peer that is missing everywhere.
+pub(crate) const ALL: &str = "all";
 
 /// A part of the run that did not end well.
 #[derive(Debug, Clone, Serialize, Deserialize)]
