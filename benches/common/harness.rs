@@ -12,6 +12,7 @@ mod statistics;
 mod subject;
 mod table;
 pub(crate) mod tidings;
+mod tidings_handler;
 mod watchdog;
 
 pub(crate) use bench::Bench;

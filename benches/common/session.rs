@@ -24,6 +24,20 @@ pub(crate) struct Session {
     burst: u16,
 }
 
+/// When a round of round trips is over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit {
+    most: usize,
+    duration: Option<Duration>,
+}
+
+impl Limit {
+    /// Whether so many, begun then, are enough.
+    pub(crate) fn is_reached(&self, made: usize, begin: Instant) -> bool {
+        made >= self.most || self.duration.is_some_and(|duration| begin.elapsed() >= duration)
+    }
+}
+
 /// How long an answer may take that may have been lost.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -38,7 +52,7 @@ const TRIES: u32 = 50;
 const MAX_ROUND_TRIPS: usize = 1 << 20;
 
 /// Round trips that are not counted: caches and branches are cold.
-const WARM_UP: u32 = 200;
+const WARM_UP: usize = 200;
 
 impl Session {
     pub(crate) fn open(subject: &Arc<dyn Subject>, route: Route) -> Result<Self> {
@@ -64,15 +78,26 @@ impl Session {
     /// microseconds.
     pub(crate) fn round_trips(&mut self, duration: Duration, count: Option<u64>) -> Result<[f64; 2]> {
         if count.is_none() {
-            for _ in 0..WARM_UP {
-                self.round_trip()?;
+            let warm_up = Limit { most: WARM_UP, duration: None };
+            if self.end.round_trips(warm_up)?.is_none() {
+                for _ in 0..WARM_UP {
+                    self.round_trip()?;
+                }
             }
         }
-        let limit = count.map_or(MAX_ROUND_TRIPS, |count| MAX_ROUND_TRIPS.min(count as usize));
-        let (begin, mut round_trips) = (Instant::now(), Vec::new());
-        while round_trips.len() < limit && (count.is_some() || begin.elapsed() < duration) {
-            round_trips.push(self.round_trip()?.as_secs_f64() * 1e6);
-        }
+        let most = count.map_or(MAX_ROUND_TRIPS, |count| MAX_ROUND_TRIPS.min(count as usize));
+        let limit = Limit { most, duration: count.is_none().then_some(duration) };
+        let took = match self.end.round_trips(limit)? {
+            Some(took) => took,
+            None => {
+                let (begin, mut took) = (Instant::now(), Vec::new());
+                while !limit.is_reached(took.len(), begin) {
+                    took.push(self.round_trip()?);
+                }
+                took
+            }
+        };
+        let mut round_trips: Vec<f64> = took.iter().map(|took| took.as_secs_f64() * 1e6).collect();
         round_trips.sort_by(f64::total_cmp);
         Ok([percentile(&round_trips, 50), percentile(&round_trips, 99)])
     }

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use tidings::BoxError;
 
-use super::Bench;
+use super::{Bench, session::Limit};
 
 /// What fallible code of the benches returns.
 pub(crate) type Result<T = (), E = BoxError> = std::result::Result<T, E>;
@@ -106,6 +106,12 @@ pub(crate) trait End {
     fn receive_within(&mut self, limit: Duration) -> Result<Option<u64>> {
         let _ = limit;
         self.receive().map(Some)
+    }
+
+    /// Makes round trips by itself, where the ends answer without the thread of the harness. `None`: it does not.
+    fn round_trips(&mut self, limit: Limit) -> Result<Option<Vec<Duration>>> {
+        let _ = limit;
+        Ok(None)
     }
 
     /// Leaves, after everything that was sent has been handed over.

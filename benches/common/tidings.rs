@@ -7,15 +7,15 @@ use tidings::{
     prelude::{Ipc, Memory, Router, Tcp},
 };
 
-use super::{End, Listening, MARK_BYTES, Messages, Result, Route, Subject, Wire, mark_of};
+use super::{End, Listening, Messages, Result, Route, Subject, Wire, mark_of, tidings_handler::Handlers};
 
 /// How long the two ends may take to find each other.
-const MEET_WITHIN: Duration = Duration::from_secs(20);
+pub(crate) const MEET_WITHIN: Duration = Duration::from_secs(20);
 
 /// What the sender emits.
-const FORTH: &str = "forth";
+pub(crate) const FORTH: &str = "forth";
 /// What a receiver answers.
-const BACK: &str = "back";
+pub(crate) const BACK: &str = "back";
 
 /// Eight numbers that MessagePack needs 65 bytes for, as the typed row sends them.
 type Numbers = [u64; 8];
@@ -26,7 +26,7 @@ const LOANED: usize = 32 * 1024;
 /// Tidings with raw payloads, for 64 bytes also with a typed one, and for large ones also with loans.
 pub(crate) fn subjects() -> Vec<Arc<dyn Subject>> {
     let subject = |way| Arc::new(Tidings { way, network: Memory::network() }) as Arc<dyn Subject>;
-    vec![subject(Way::Raw), subject(Way::Typed), subject(Way::Loan)]
+    vec![subject(Way::Raw), Arc::new(Handlers), subject(Way::Typed), subject(Way::Loan)]
 }
 
 /// What is emitted.
@@ -36,7 +36,7 @@ enum Way {
     Raw,
     /// A value.
     Typed,
-    /// Memory of the router, of which only the mark is written: what filling the rest takes is the user's.
+    /// Memory of the router, into which each message is copied: what is sent has to come from somewhere.
     Loan,
 }
 
@@ -45,13 +45,19 @@ struct Tidings {
     network: Memory,
 }
 
+/// A router on sockets.
+pub(crate) fn builder(wire: Wire) -> RouterBuilder {
+    match wire {
+        Wire::Tcp => Router::builder().transport(Tcp::bind("127.0.0.1:0")),
+        Wire::Memory | Wire::Ipc => Router::builder().transport(Ipc::new()),
+    }
+}
+
 impl Tidings {
     fn builder(&self, wire: Wire) -> RouterBuilder {
-        let builder = Router::builder();
         match wire {
-            Wire::Memory => builder.transport(self.network.clone()),
-            Wire::Ipc => builder.transport(Ipc::new()),
-            Wire::Tcp => builder.transport(Tcp::bind("127.0.0.1:0")),
+            Wire::Memory => Router::builder().transport(self.network.clone()),
+            Wire::Ipc | Wire::Tcp => builder(wire),
         }
     }
 
@@ -60,7 +66,7 @@ impl Tidings {
         let inbox = match self.way {
             Way::Raw => Inbox::Raw(router.subscribe(names[1])?, Messages::new(route.size)),
             Way::Typed => Inbox::Typed(router.subscribe(names[1])?),
-            Way::Loan => Inbox::Loan(router.subscribe(names[1])?, route.size),
+            Way::Loan => Inbox::Loan(router.subscribe(names[1])?, Messages::new(route.size)),
         };
         Ok(Node { router, event: names[0], others: route.receivers, inbox })
     }
@@ -112,7 +118,7 @@ struct Node {
 enum Inbox {
     Raw(Subscription<Bytes>, Messages),
     Typed(Subscription<Numbers>),
-    Loan(Subscription<Bytes>, usize),
+    Loan(Subscription<Bytes>, Messages),
 }
 
 impl End for Node {
@@ -128,9 +134,10 @@ impl End for Node {
                 numbers[0] = mark;
                 self.router.emit(self.event, &numbers).wait()?;
             }
-            Inbox::Loan(_, size) => {
-                let mut loan = self.router.loan(*size);
-                loan[..MARK_BYTES].copy_from_slice(&mark.to_le_bytes());
+            Inbox::Loan(_, messages) => {
+                let message = messages.get(mark);
+                let mut loan = self.router.loan(message.len());
+                loan.copy_from_slice(&message);
                 self.router.emit(self.event, loan.freeze()).wait()?;
             }
         }

@@ -14,6 +14,7 @@ use crate::{
     credit::Credit,
     exchange::Exchange,
     outbox::Outgoing,
+    pace,
     protocol::{LinkEnd, LinkId},
     routes::{Lent, Route},
     run::Run,
@@ -165,6 +166,7 @@ impl Exchange {
     ) {
         let here = header.destination.is_none_or(|node| node == self.node_id);
         if self.config.topology.forwards(self.node_id) {
+            pace::emit();
             let others = route.peers.iter().filter(|peer| {
                 let node = peer.peer.node_id;
                 node != session.peer.node_id && header.destination.is_none_or(|to| to == node)

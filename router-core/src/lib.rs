@@ -33,6 +33,7 @@ mod memory;
 mod node;
 mod options;
 mod outbox;
+mod pace;
 mod pattern;
 mod payload;
 mod peer;

@@ -13,6 +13,7 @@ use crate::{
     handler,
     listener::ListenerQueue,
     outbox::{LARGE, Outgoing},
+    pace,
     room::{Bounded, Room},
     routes::Route,
     run::Run,
@@ -56,6 +57,7 @@ impl Exchange {
         if let Some(full) = self.find_full(&targets)? {
             return Ok(full);
         }
+        pace::emit();
         match payload.shared() {
             Some(bytes) => self.queue_shared(bytes, &targets)?,
             None => self.queue_encoded(payload, &targets)?,

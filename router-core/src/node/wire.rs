@@ -3,12 +3,9 @@
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
@@ -18,6 +15,7 @@ use crate::{
     Link, Readiness, Timeout, Wakers,
     exchange::Exchange,
     outbox::{Flush, Gather},
+    pace,
     protocol::{LinkEnd, LinkId},
     reactor::Seat,
     session::Session,
@@ -25,10 +23,6 @@ use crate::{
 
 /// How many slices are written by one call; the operating systems take at least this many.
 const SLICES: usize = 64;
-
-/// A message that comes so soon after a write comes fast: it is left to the writing task, and gathers others. No answer
-/// to what was written comes so soon.
-const FAST: Duration = Duration::from_nanos(1500);
 
 /// How many batches are written or read before others who are served by the same thread have their turn.
 pub(super) const TURN: usize = 8;
@@ -48,9 +42,6 @@ pub(crate) struct Wired {
     /// Where it is served, if it has a socket.
     seat: Option<Seat>,
     blocked: Mutex<Blocked>,
-    /// When the last write was over, in nanoseconds since `made`.
-    written: AtomicU64,
-    made: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -83,8 +74,7 @@ impl Flush for Wired {
     ///
     /// When they come fast it leaves them to the writing task, which writes many at once.
     fn flush(&self) -> bool {
-        let since_write = self.now().saturating_sub(self.written.load(Relaxed));
-        if since_write < FAST.as_nanos() as u64 {
+        if !pace::is_slow() {
             return false;
         }
         let Ok(mut writing) = self.writing.try_lock() else { return false };
@@ -98,6 +88,7 @@ impl Flush for Wired {
         let Some(session) = session.filter(|_| writing.slices.is_empty()) else { return false };
         let gathered = session.gather(self.id, &|payload| self.link.lend(payload), &mut writing.slices, None);
         let written = gathered == Gather::Ready && self.write_some(&mut writing.slices).is_ok();
+        pace::wrote();
         // What others have queued meanwhile is left to the writing task.
         written && writing.slices.is_empty() && session.outbox.is_drained()
     }
@@ -125,8 +116,6 @@ impl Wired {
             blocked: Mutex::default(),
             state: Mutex::default(),
             writing: Mutex::default(),
-            written: AtomicU64::new(0),
-            made: Instant::now(),
         }
     }
 
@@ -252,11 +241,6 @@ impl Wired {
         }
     }
 
-    /// Nanoseconds since it was made.
-    fn now(&self) -> u64 {
-        self.made.elapsed().as_nanos() as u64
-    }
-
     /// Writes what the link takes at once of the slices, by one call.
     fn write_some(&self, slices: &mut VecDeque<Bytes>) -> io::Result<()> {
         let mut vectored = [IoSlice::new(&[]); SLICES];
@@ -269,7 +253,6 @@ impl Wired {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             written => written?,
         };
-        self.written.store(self.now(), Relaxed);
         while let Some(first) = slices.front_mut() {
             if written < first.len() {
                 first.advance(written);
