@@ -2,6 +2,7 @@
 
 mod carry;
 mod reading;
+mod spare;
 mod wire;
 
 use std::{

@@ -4,6 +4,7 @@ use std::{io, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
+use super::spare::Spare;
 use crate::{
     Link,
     deliver::Inbox,
@@ -18,7 +19,8 @@ const ROOM: usize = 64 * 1024;
 /// The largest room: as much as is read at once when messages come fast.
 const MOST_ROOM: usize = 256 * 1024;
 
-/// Below this much room a new buffer is begun, in bytes.
+/// Below this much room a new buffer is begun, in bytes. Behind a frame that is larger than [`ROOM`] there is no more than
+/// that: such a frame is read into a buffer of its own, and what is read of the next one has to be copied there.
 const LEAST_ROOM: usize = 8 * 1024;
 
 /// Up to this many bytes are copied out of the buffer, which then serves on. Beyond that the messages are slices of the
@@ -34,6 +36,7 @@ pub(super) struct Reading {
     needed: usize,
     room: usize,
     inbox: Inbox,
+    spare: Arc<Spare>,
 }
 
 /// What one read has brought.
@@ -50,7 +53,7 @@ pub(super) enum Read {
 impl Reading {
     pub(super) fn new(link: LinkId, carrier: Arc<dyn Link>) -> Self {
         let inbox = Inbox { link, session: None, carrier: Some(carrier) };
-        Self { data: Vec::new(), needed: 0, room: ROOM, inbox }
+        Self { data: Vec::new(), needed: 0, room: ROOM, inbox, spare: Arc::default() }
     }
 
     /// Reads once, and hands on the frames that are whole. `session` tells what the link carries by now.
@@ -61,7 +64,7 @@ impl Reading {
         session: impl Fn() -> Option<Arc<Session>>,
     ) -> Result<Read, LinkEnd> {
         let lacking = self.needed.saturating_sub(self.data.len());
-        if self.data.capacity() - self.data.len() < lacking.max(LEAST_ROOM) {
+        if self.data.capacity() - self.data.len() < if lacking > 0 { lacking } else { LEAST_ROOM } {
             self.begin_buffer(lacking);
         }
         let spare = self.data.capacity() - self.data.len();
@@ -72,7 +75,9 @@ impl Reading {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Read::Part),
             Err(_) => return Err(LinkEnd::Lost),
         };
-        if read >= spare {
+        if lacking > ROOM {
+            self.room = LEAST_ROOM;
+        } else if read >= spare {
             self.room = (2 * self.room).min(MOST_ROOM);
         } else if read < self.room / 4 {
             self.room = ROOM;
@@ -85,9 +90,15 @@ impl Reading {
 
     /// Room for what the first frame lacks, behind what there is of it.
     fn begin_buffer(&mut self, lacking: usize) {
-        let mut data = Vec::with_capacity(self.data.len() + self.room.max(lacking));
+        let mut data = self.buffer(self.data.len(), lacking);
         data.extend_from_slice(&self.data);
         self.data = data;
+    }
+
+    /// A buffer for so many bytes, with room behind them.
+    fn buffer(&self, filled: usize, lacking: usize) -> Vec<u8> {
+        let room = if lacking > ROOM { lacking } else { self.room.max(lacking) };
+        self.spare.take(filled + room)
     }
 
     fn hand_on(
@@ -98,7 +109,7 @@ impl Reading {
         let copied = self.data.len() <= COPIED;
         let mut block = match copied {
             true => Bytes::copy_from_slice(&self.data),
-            false => Bytes::from(std::mem::take(&mut self.data)),
+            false => self.spare.lend(std::mem::take(&mut self.data)),
         };
         let now = Instant::now();
         let lacking = loop {
@@ -114,7 +125,7 @@ impl Reading {
         self.data.clear();
         if !block.is_empty() {
             if !copied {
-                self.data.reserve(block.len() + self.room.max(lacking));
+                self.data = self.buffer(block.len(), lacking);
             }
             self.data.extend_from_slice(&block);
         }
