@@ -85,9 +85,7 @@ impl Node {
         }
         let address = node.addresses.first().cloned();
         node.exchange.ask(|machine| machine.listens_on(address));
-        if !builder.transports.is_empty() {
-            node.carriers.start(&node.acceptors);
-        }
+        node.carriers.start(&node.acceptors);
         node.attach_all(attach_to, timeout).await?;
         Ok(node)
     }
@@ -146,7 +144,7 @@ impl Node {
             return Report::default();
         }
         let sessions: Vec<_> = self.exchange.ask(|machine| machine.sessions().cloned().collect());
-        let pending: Vec<u64> = sessions.iter().map(|session| session.outbox.unconfirmed()).collect();
+        let pending: Vec<u64> = sessions.iter().map(|session| session.outbox.seal()).collect();
         self.stop_listening();
         self.exchange.tell(started, |machine| machine.goodbye());
         let sounding = deadline / SOUNDING;
@@ -161,7 +159,7 @@ impl Node {
         let mut report = Report { unreachable, ..Report::default() };
         for (session, pending) in sessions.iter().zip(pending) {
             let left = session.outbox.close(DropReason::Shutdown).min(pending);
-            report.discarded += left;
+            report.discarded += left + session.outbox.late();
             report.flushed += pending - left;
         }
         self.carriers.stop();

@@ -86,6 +86,10 @@ struct State {
     stuck: Option<(Instant, u64)>,
     /// The peer is gone for good, or evicted: nothing is queued any more.
     closed: bool,
+    /// The router shuts down: whoever was about to queue a message is too late.
+    sealed: bool,
+    /// How many were too late.
+    late: u64,
     /// No more messages are handed to links.
     frozen: bool,
 }
@@ -185,6 +189,10 @@ impl Outbox {
     pub(crate) fn push(&self, outgoing: Outgoing<'_>, credit: Option<&Arc<Credit>>) {
         let messages = outgoing.messages();
         let mut state = self.lock();
+        if state.sealed {
+            state.late += messages;
+            return self.dropped.add(DropReason::Shutdown, messages);
+        }
         if state.closed {
             return;
         }
@@ -204,6 +212,18 @@ impl Outbox {
         if was_empty && !self.flush() {
             self.wake_writer();
         }
+    }
+
+    /// Queues no message any more. Returns how many the peer has not confirmed; what comes later is [`late`](Self::late).
+    pub(crate) fn seal(&self) -> u64 {
+        let mut state = self.lock();
+        state.sealed = true;
+        state.queue.unconfirmed()
+    }
+
+    /// Messages that came after the router had begun to shut down.
+    pub(crate) fn late(&self) -> u64 {
+        self.lock().late
     }
 
     /// Who writes what is queued, at once, and whether that can lend payloads.

@@ -52,7 +52,8 @@ impl Exchange {
         let route = self.routes.of(event)?;
         let targets = self.targets(&route, options.scope)?;
         if targets.listeners.is_empty() && targets.peers.is_empty() {
-            return Ok(Publish::Done);
+            // Those who listened may have left because this router shuts down.
+            return if self.is_closed() { Err(Error::Closed) } else { Ok(Publish::Done) };
         }
         if let Some(full) = self.find_full(&targets)? {
             return Ok(full);

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     Address, BoxFuture, Changes, Emit, EmitOptions, Error, Incarnation, ListenOptions, Listener, Loan,
     NodeId, Payload, Peer, Publish, Report, Result, Revision, RouterBuilder, Stats, Subscription, Topology,
-    Wait, runtime,
+    Wait, pattern::check_name, runtime,
 };
 
 /// A node on the bus: who it is, and how it reaches everyone.
@@ -250,9 +250,12 @@ impl dyn Router {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`], [`Error::Closed`].
+    /// [`Error::InvalidEvent`] when it is no event's name, [`Error::Timeout`], [`Error::Closed`].
     pub fn wait_for_listeners<'a>(&'a self, event: &'a str, count: usize) -> Wait<'a, ()> {
         let what = format!("{count} listeners of `{event}`");
+        if let Err(error) = check_name(event) {
+            return Wait::new(what, std::future::ready(Err(error)));
+        }
         self.wait_until(what, move |router| router.listeners(event) >= count)
     }
 

@@ -152,6 +152,7 @@ macro_rules! __conformance_cases {
                 waiting_for_peers_ends_when_they_are_there,
                 waiting_for_listeners_ends_when_they_are_there,
                 waiting_in_vain_is_a_timeout,
+                waiting_for_listeners_of_what_is_no_event_is_an_error,
             ],
             order: [
                 publishers_at_the_same_time_are_each_heard_in_order,
@@ -206,6 +207,7 @@ macro_rules! __conformance_cases {
                 what_is_queued_is_flushed,
                 a_second_shutdown_has_nothing_to_do,
                 full_queues_do_not_hold_it_up,
+                every_emit_around_it_is_delivered_or_counted,
                 a_closed_router_refuses,
                 streams_end,
                 senders_that_wait_are_told,

@@ -81,7 +81,9 @@ impl Carriers {
     /// Starts to accept links and to let timers run out.
     pub(crate) fn start(self: &Arc<Self>, acceptors: &Arc<Mutex<Vec<Box<dyn Acceptor>>>>) {
         let Some(exchange) = self.exchange.upgrade() else { return };
-        runtime::io().spawn(self.clone().accept(exchange.clone(), acceptors.clone()));
+        if !self.transports.is_empty() {
+            runtime::io().spawn(self.clone().accept(exchange.clone(), acceptors.clone()));
+        }
         runtime::io().spawn(self.clone().keep_time(exchange));
     }
 

@@ -330,7 +330,6 @@ fn a_dropped_task_stops_listening_and_lets_go_of_its_handlers() {
 fn a_handler_that_is_cut_off_fails_the_run() {
     within_deadline(|| async {
         let router = <dyn tidings_router_core::Router>::builder()
-            .transport(tidings_router_core::Memory::network())
             .queue_messages(4)
             .max_wait(std::time::Duration::from_millis(50));
         let router = router.open().await.unwrap();

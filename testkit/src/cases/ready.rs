@@ -154,6 +154,16 @@ pub async fn waiting_for_listeners_ends_when_they_are_there(fixture: &dyn Fixtur
     assert_eq!(cluster[1].listeners("greeting"), 3, "those of this node do not count");
 }
 
+/// Nobody will ever listen for an empty name, and a pattern is none: waiting for that would never end.
+pub async fn waiting_for_listeners_of_what_is_no_event_is_an_error(fixture: &dyn Fixture) {
+    let cluster = Cluster::of(fixture, 1).await;
+    for event in ["", "a*"] {
+        let error =
+            deadline("answer", cluster[0].wait_for_listeners(event, 1).into_future()).await.unwrap_err();
+        assert!(matches!(error, Error::InvalidEvent { .. }), "{error:?}");
+    }
+}
+
 /// A wait that is not over in time is [`Error::Timeout`] and says what for.
 pub async fn waiting_in_vain_is_a_timeout(fixture: &dyn Fixture) {
     let router = deadline("node", node(fixture, 0).open()).await.unwrap();

@@ -47,6 +47,33 @@ pub async fn a_second_shutdown_has_nothing_to_do(fixture: &dyn Fixture) {
     assert!(again.took < Duration::from_millis(500), "{:?}", again.took);
 }
 
+/// Threads emit while their router shuts down: what they were told is emitted has arrived or is in the report.
+pub async fn every_emit_around_it_is_delivered_or_counted(fixture: &dyn Fixture) {
+    for _ in 0..5 {
+        let mut cluster = Cluster::of(fixture, 2).await;
+        let mut heard = cluster[0].subscribe::<u64>("x").unwrap();
+        cluster[1].wait_for_listeners("x", 1).timeout(DEADLINE).await.unwrap();
+        let leaver = cluster.pop();
+        let emitting = |_| {
+            let router = leaver.clone();
+            let body = move || (0..).take_while(|value: &u64| router.emit("x", value).wait().is_ok()).count();
+            thread::spawn(body)
+        };
+        let threads: Vec<_> = (0..4).map(emitting).collect();
+        for _ in 0..1000 {
+            next(&mut heard).await;
+        }
+        let reading = tokio::spawn(async move { while heard.next().await.is_some() {} });
+        let report = deadline("shutdown", leaver.shutdown(Duration::from_secs(10))).await;
+        let joined = spawn_blocking(|| threads.into_iter().map(|thread| thread.join().unwrap() as u64).sum());
+        let emitted: u64 = deadline("end of emitting", joined).await.unwrap();
+        let late = leaver.stats().dropped.by(DropReason::Shutdown);
+        assert_eq!(cluster[0].stats().received, emitted - late, "{report:?}");
+        assert!(report.discarded <= late, "{report:?}");
+        reading.abort();
+    }
+}
+
 /// With a peer that takes nothing and full queues it is back by its deadline; what was not delivered is in
 /// the report, and the rest arrives.
 pub async fn full_queues_do_not_hold_it_up(fixture: &dyn Fixture) {
