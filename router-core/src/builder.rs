@@ -231,6 +231,9 @@ impl RouterBuilder {
                 return setting(name, "at least 1");
             }
         }
+        if limits.handshake_timeout.is_zero() {
+            return setting("handshake_timeout", "above zero, or nobody can join");
+        }
         if limits.heartbeat.is_zero() || limits.dead_after <= limits.heartbeat {
             return setting(
                 "heartbeat",

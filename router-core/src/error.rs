@@ -22,8 +22,8 @@ pub enum Error {
     },
     /// The address belongs to a transport that this router does not have.
     #[error(
-        "no transport for `{address}`: enable the cargo feature `{feature}` of tidings and give the router \
-         `.transport(..)` of that kind"
+        "no transport for `{address}`: give the router `.transport(..)` of that kind, which the cargo feature \
+         `{feature}` of tidings compiles in"
     )]
     TransportDisabled {
         /// The address.
@@ -32,7 +32,7 @@ pub enum Error {
         feature: &'static str,
     },
     /// Somebody else listens there.
-    #[error("{address} is in use: choose another address, or port 0 for any free one")]
+    #[error("{address} is in use: choose another address{}", if address.starts_with("tcp:") { ", or port 0 for any free one" } else { "" })]
     AddressInUse {
         /// The address.
         address: String,
@@ -108,7 +108,8 @@ pub enum Error {
     },
     /// The two ends' topologies do not go together.
     #[error(
-        "{address} is in a {theirs}, this node in a {ours}: set `.topology(..)` alike on both ends; {reason}"
+        "{address} is in a {theirs}, this node in a {ours}, and {reason}: set `.topology(..)` alike on both ends, and \
+         in a star `.node_id(0)` at the hub"
     )]
     WrongTopology {
         /// The other end.

@@ -1,4 +1,11 @@
-use std::{future::IntoFuture, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    future::{Future, IntoFuture, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::atomic::Ordering::Relaxed,
+    task::Poll,
+    time::Duration,
+};
 
 use tidings_router_core::{BoxFuture, Error, Result, Timeout, runtime};
 
@@ -6,7 +13,7 @@ use crate::{
     Context, State, Task,
     branch::{LAST_MOMENT, state_is_away},
     handle::Core,
-    handlers::catch_up,
+    handlers::{catch_up, panic_error},
     in_step::Scoped,
 };
 
@@ -52,7 +59,12 @@ impl<'a, S: State> Run<'a, S> {
             if !is_whole(&mut self.task.context).await {
                 return Err(state_is_away());
             }
-            let step = Scoped::new(self.task.chain.start().run(&mut self.task.context));
+            let mut step = Scoped::new(self.task.chain.start().run(&mut self.task.context));
+            let step = poll_fn(move |cx| {
+                let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut step).poll(cx)));
+                let panicked = |panic| Poll::Ready(Err(Error::failed("a step", panic_error(panic))));
+                polled.unwrap_or_else(panicked)
+            });
             let failed = async {
                 // A step that waits for something else is not waited for when a listener fails.
                 core.until(|phase| phase.failed).await;
@@ -130,6 +142,15 @@ mod tests {
         greeting(&mut task);
         task.run(10).wait().unwrap();
         assert_eq!(heard.load(Relaxed), 10);
+    }
+
+    #[test]
+    fn a_step_that_panics_fails_the_run() {
+        let mut task = Task::builder().build();
+        task.step(|ctx: &mut Context<()>| assert!(ctx.total_step < 3, "three are enough"));
+        let error = task.run(10).wait().unwrap_err();
+        let Error::Failed { what, source } = &error else { panic!("{error:?}") };
+        assert_eq!((&**what, source.to_string().contains("three are enough")), ("a step", true));
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl<S: State> Task<S> {
     ///
     /// # Errors
     ///
-    /// The first error of a step or a listener.
+    /// The first error of a step or a listener; a panic of either is an [`Error::Failed`](tidings_router_core::Error).
     ///
     /// # Cancel safety
     ///
