@@ -84,7 +84,10 @@ impl Remote {
 
     /// Gives it a command.
     pub(crate) fn tell(&mut self, command: &str) {
-        writeln!(self.stdin, "{command}").unwrap_or_else(|error| panic!("{} {command}: {error}", self.name));
+        // In one piece: who ends at the first byte must not be told another one.
+        let line = format!("{command}\n");
+        let told = self.stdin.write_all(line.as_bytes());
+        told.unwrap_or_else(|error| panic!("{} {command}: {error}", self.name));
     }
 
     /// Gives it a command, and waits for the line that begins so. Returns the numbers in the rest of it.
