@@ -306,7 +306,7 @@ fn dropping_a_run_ends_its_children() {
     let mut launched = launch("dropped", &[]);
     let mut nodes = launched.nodes(2);
     let mut stdin = launched.stdin();
-    writeln!(stdin, "drop it").unwrap();
+    stdin.write_all(b"drop it\n").unwrap();
     // The launcher lives on meanwhile.
     nodes.iter_mut().for_each(|node| node.gone_within(PATIENCE));
     launched.directory.wait_until_clean();

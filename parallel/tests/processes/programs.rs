@@ -67,9 +67,11 @@ fn into_exit_code(result: Result<(), Error>) -> ExitCode {
 }
 
 async fn greeting(router: Node) -> Result<(), BoxError> {
+    // Before it greets: who has had all greetings leaves.
+    let others = router.peers().len();
     let mut greetings = router.subscribe::<String>("greeting")?;
     router.emit("greeting", "Hi").only_remote().await?;
-    for _ in 0..router.peers().len() {
+    for _ in 0..others {
         let event = greetings.next().await.ok_or("no greeting")?;
         println!("{} got {} from {}", router.node_id(), event.payload, event.source);
     }
