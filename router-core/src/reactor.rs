@@ -10,7 +10,7 @@ mod near;
 mod relief;
 
 use std::{
-    cell::Cell,
+    cell::RefCell,
     collections::{HashMap, VecDeque},
     fmt, io,
     os::fd::{AsRawFd, BorrowedFd},
@@ -115,8 +115,8 @@ struct Reactor {
 }
 
 thread_local! {
-    /// The reactor that this thread serves.
-    static SERVED: Cell<Option<&'static Reactor>> = const { Cell::new(None) };
+    /// The reactor that this thread serves, and its shift there.
+    static SERVED: RefCell<Option<(&'static Reactor, Arc<Shift>)>> = const { RefCell::new(None) };
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -161,13 +161,19 @@ impl Reactor {
         let shift = Arc::new(Shift::default());
         let begun = shift.clone();
         thread::Builder::new().name("tidings-read".into()).spawn(move || self.serve(&begun))?;
-        std::mem::replace(&mut *lock(&self.shift), shift).relieve();
+        let relieved = std::mem::replace(&mut *lock(&self.shift), shift);
+        // Who takes over may wait for sockets by now, and looks at no task that is there already.
+        let mut near = lock(&self.near);
+        relieved.relieve();
+        let tasks = std::mem::take(&mut *near);
+        drop(near);
+        tasks.iter().for_each(|task| task.go_elsewhere());
         Ok(())
     }
 
     /// Serves until another thread has taken over.
-    fn serve(&'static self, shift: &Shift) {
-        SERVED.set(Some(self));
+    fn serve(&'static self, shift: &Arc<Shift>) {
+        SERVED.set(Some((self, shift.clone())));
         // Handlers may use timers and sockets of a runtime.
         let _guard = runtime::work().enter();
         let mut events = Events::with_capacity(EVENTS);
@@ -236,6 +242,22 @@ impl Reactor {
             }
         }
     }
+}
+
+/// Has `task` run next on this thread, if it serves a reactor and `claim` says so. A thread that was relieved serves none:
+/// nobody would look at the task before its handler lets it go.
+fn run_next(task: &Arc<Task>, claim: impl FnOnce() -> bool) -> bool {
+    let pushed = SERVED.try_with(|served| {
+        let served = served.borrow();
+        let Some((reactor, shift)) = &*served else { return false };
+        let mut near = lock(&reactor.near);
+        let taken = !shift.is_relieved() && claim();
+        if taken {
+            near.push_back(task.clone());
+        }
+        taken
+    });
+    pushed.unwrap_or(false)
 }
 
 impl fmt::Debug for Reactor {

@@ -102,7 +102,30 @@ async fn a_handler_is_never_called_twice_at_once_and_in_order(setup: &Setup) {
     assert!(seen.lock().unwrap().iter().copied().eq(0..MESSAGES));
 }
 
+/// What a handler wakes while its thread has been taken over is handled, although that handler goes on and nothing
+/// else arrives.
+async fn what_a_blocked_handler_emits_is_handled_at_once(setup: &Setup) {
+    let calm = |id| node(setup, id).heartbeat(Duration::from_secs(600), Duration::from_secs(1200));
+    let speaker = deadline("first node", calm(0).open()).await.unwrap();
+    let hearer = deadline("second node", calm(1).attach_to(speaker.addresses()).open()).await.unwrap();
+    let task = Task::builder().router(hearer.clone()).build();
+    let (handled, waited_for) = mpsc::sync_channel::<u32>(1);
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    let (emitter, mut answer) = (task.handle(), Some(answer));
+    task.on("second", move |msg: Event<u32>| handled.send(msg.payload).unwrap());
+    task.on("first", move |msg: Event<u32>| {
+        // Longer than the thread that reads may be kept.
+        std::thread::sleep(Duration::from_millis(50));
+        emitter.emit("second", &msg.payload).only_local().try_now().unwrap();
+        answer.take().unwrap().send(waited_for.recv_timeout(DEADLINE)).unwrap();
+    });
+    speaker.wait_for_listeners("first", 1).timeout(DEADLINE).await.unwrap();
+    speaker.emit("first", &7u32).await.unwrap();
+    assert_eq!(deadline("answer", answered).await.unwrap(), Ok(7));
+}
+
 over_sockets! { Mesh:
+    what_a_blocked_handler_emits_is_handled_at_once,
     blocked_handlers_keep_nobody_else_waiting,
     a_handler_is_never_called_twice_at_once_and_in_order,
 }

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     io,
     os::fd::BorrowedFd,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -225,6 +226,9 @@ impl Served {
     fn end(&self, end: &LinkEnd) {
         self.carriers.lock().remove(&self.wire.id());
         self.wire.link().close();
+        // The writing task may wait for something to write, or for room, and nothing else would wake it.
+        self.wire.close();
+        self.wire.unblock();
         let now = Instant::now();
         self.exchange.tell(now, |machine| machine.lost(now, self.wire.id(), end));
     }
@@ -240,7 +244,9 @@ impl Source for Served {
 
     fn readable(&self, ended: bool) -> Turn {
         for _ in 0..TURN {
-            match self.wire.read_some(&self.exchange) {
+            // What panics here (a waker, say, which is somebody else's) ends one link, and not the thread of all others.
+            let read = catch_unwind(AssertUnwindSafe(|| self.wire.read_some(&self.exchange)));
+            match read.unwrap_or(Err(LinkEnd::Lost)) {
                 Ok(Read::Nothing) => return Turn::Over,
                 // A stream is empty after a read that was not filled, until it says otherwise.
                 Ok(Read::All) if !ended => return Turn::Over,

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{MOMENT, SERVED, lock};
+use super::{MOMENT, lock, run_next};
 use crate::runtime;
 
 /// Runs `future` until it is done: on the thread that reads, when a message wakes it, and else on the
@@ -100,22 +100,14 @@ impl Task {
 
     /// Has it run soon. Only who finds it in the state `from` does that.
     fn schedule(self: &Arc<Self>, from: u8) -> bool {
-        match SERVED.get().filter(|_| !self.slow.load(Relaxed)) {
-            Some(reactor) => {
-                let taken = self.change(from, NEAR);
-                if taken {
-                    lock(&reactor.near).push_back(self.clone());
-                }
-                taken
-            }
-            None => {
-                let taken = self.change(from, FAR);
-                if taken {
-                    self.wake_worker();
-                }
-                taken
-            }
+        if !self.slow.load(Relaxed) && run_next(self, || self.change(from, NEAR)) {
+            return true;
         }
+        let taken = self.change(from, FAR);
+        if taken {
+            self.wake_worker();
+        }
+        taken
     }
 }
 
