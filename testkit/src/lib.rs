@@ -6,6 +6,7 @@
 //! * [`Checker`] counts lost, duplicated and reordered messages, for all tests under load.
 //! * [`Proxy`] stands between two nodes and cuts, stalls or refuses their link; [`Raw`] is a client that says
 //!   what no node says.
+//! * [`Broker`] is a bus within the process that loses what a test says.
 //! * [`Stopwatch`] asserts that something was over in time, and knows when the machine was busy.
 //! * [`PrivateDir`], [`deadline`], [`eventually`], [`run`]: a place, a bound and a runtime for each test.
 
@@ -13,6 +14,7 @@ pub mod cases;
 #[doc(no_inline)]
 pub use tokio;
 
+mod broker;
 mod checker;
 mod cluster;
 mod conformance;
@@ -25,8 +27,9 @@ mod proxy;
 mod raw;
 mod stopwatch;
 
+pub use broker::Broker;
 pub use checker::{Checker, Numbered, Tally};
-pub use cluster::{Cluster, Router, entrances, node};
+pub use cluster::{Cluster, Router, entrances, meets_at_a_broker, node};
 pub use conformance::{run, run_case};
 pub use deadline::{DEADLINE, deadline, eventually, next};
 pub use fixture::{Fixture, Setup};

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod acceptance;
+mod bus;
 mod conformance;
 mod faults;
 mod fuzz_corpora;
