@@ -1,7 +1,7 @@
 //! The suite, for every link transport and topology.
 
-use tidings::transport::Memory;
-use tidings_testkit::Broker;
+use tidings::transport::{Memory, Redis};
+use tidings_testkit::{Broker, RedisServer};
 
 use crate::setups;
 
@@ -19,4 +19,9 @@ tidings_testkit::conformance!(tcp, setups::at_loopback);
 tidings_testkit::bus_conformance!(broker, {
     let broker = Broker::default();
     move |_directory, _number| broker.clone()
+});
+
+tidings_testkit::bus_conformance!(redis, {
+    let server = RedisServer::start();
+    move |_directory, _number| Redis::connect(server.url())
 });

@@ -9,6 +9,7 @@ mod fuzz_corpora;
 mod handlers;
 mod hostile_input;
 mod pinned_api;
+mod redis;
 mod setups;
 #[cfg(target_os = "linux")]
 mod shared_memory;
