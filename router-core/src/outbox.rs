@@ -26,6 +26,7 @@ use crate::{
     stats::DropCounters,
     wire::{
         control::{Control, Received},
+        data::SmallFrame,
         frame,
     },
 };
@@ -63,8 +64,6 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct State {
     queue: queue::SendQueue,
-    /// Messages that were ever queued, or dropped instead.
-    sent: u64,
     /// Control frames that go ahead of all messages.
     control: Vec<u8>,
     /// The link that may take from the queue.
@@ -130,6 +129,7 @@ impl Outbox {
         }
     }
 
+    #[inline]
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,6 +160,7 @@ impl Outbox {
         }
     }
 
+    #[inline]
     fn is_full(&self, state: &State) -> bool {
         state.queue.queued_bytes() >= self.queue_bytes || state.queue.queued_messages() >= self.queue_messages
     }
@@ -185,8 +186,27 @@ impl Outbox {
         Self::is_waited_for(&state) && state.queue.queued_bytes() >= self.handler_budget
     }
 
+    /// Queues one small message: what [`push`](Self::push) does, with nothing on the way that it does not need.
+    #[inline(always)]
+    pub(crate) fn push_small(&self, frame: &SmallFrame<'_>) {
+        let mut state = self.lock();
+        if state.sealed || !Self::is_waited_for(&state) {
+            drop(state);
+            return self.push_copied(frame);
+        }
+        let was_empty = state.queue.is_drained();
+        state.queue.push_small(frame);
+        if self.is_full(&state) {
+            self.note_full(&state);
+        }
+        drop(state);
+        if was_empty {
+            self.start_writing();
+        }
+    }
+
     /// Queues messages, or drops and counts them where the peer is not waited for and has no room.
-    pub(crate) fn push(&self, outgoing: Outgoing<'_>, credit: Option<&Arc<Credit>>) {
+    pub(crate) fn push(&self, outgoing: Outgoing, credit: Option<&Arc<Credit>>) {
         let messages = outgoing.messages();
         let mut state = self.lock();
         if state.sealed {
@@ -196,20 +216,40 @@ impl Outbox {
         if state.closed {
             return;
         }
-        state.sent += messages;
         let was_empty = state.queue.is_drained();
         if Self::is_waited_for(&state) {
             state.queue.push(outgoing, credit);
             // Nothing was released, and nobody has more room: the rest of `unlock` has nothing to do.
-            if self.is_full(&state) && !self.is_roomy(&state) {
-                self.full.store(true, Relaxed);
-            }
+            self.note_full(&state);
             drop(state);
         } else {
             self.push_unawaited(&mut state, outgoing, credit);
             self.unlock(state, false);
         }
-        if was_empty && !self.flush() {
+        if was_empty {
+            self.start_writing();
+        }
+    }
+
+    #[cold]
+    fn push_copied(&self, frame: &SmallFrame<'_>) {
+        let mut copy = Vec::with_capacity(frame.len());
+        frame.append_to(&mut copy);
+        self.push(Outgoing::Block(copy.into(), 1), None);
+    }
+
+    /// Has who emits wait, if it is full.
+    #[cold]
+    fn note_full(&self, state: &State) {
+        if self.is_full(state) && !self.is_roomy(state) {
+            self.full.store(true, Relaxed);
+        }
+    }
+
+    /// Has what was queued first written: on this thread, or by the writing task.
+    #[inline(never)]
+    fn start_writing(&self) {
+        if !self.flush() {
             self.wake_writer();
         }
     }
@@ -245,12 +285,12 @@ impl Outbox {
     }
 
     /// Queues for a peer that is not waited for: what does not fit is dropped, as its policy says.
-    fn push_unawaited(&self, state: &mut State, outgoing: Outgoing<'_>, credit: Option<&Arc<Credit>>) {
+    fn push_unawaited(&self, state: &mut State, outgoing: Outgoing, credit: Option<&Arc<Credit>>) {
         let reason = if state.lagging { DropReason::Lagging } else { DropReason::Disconnected };
         let policy = if state.lagging { self.policy } else { Policy::DropNewest };
         if let (Outgoing::Block(frames, 2..), Policy::Latest) = (&outgoing, policy) {
-            let each = frame::split(frames);
-            return each.for_each(|frame| self.push_unawaited(state, Outgoing::frame(frame), credit));
+            let each = frame::split(frames).map(|frame| Outgoing::Block(frames.slice_ref(frame), 1));
+            return each.for_each(|single| self.push_unawaited(state, single, credit));
         }
         let mut dropped = 0;
         if policy == Policy::Latest {
@@ -397,7 +437,7 @@ impl Outbox {
 
     /// Messages that were ever queued for the peer, or dropped instead.
     pub(crate) fn sent(&self) -> u64 {
-        self.lock().sent
+        self.lock().queue.sent()
     }
 
     /// Bytes and messages that wait to be written, and whether the peer lags.

@@ -17,7 +17,8 @@ fn outbox(policy: Policy) -> Outbox {
 
 fn push(outbox: &Outbox, number: u8) {
     let header = DataHeader { codec: Codec::Raw, name_len: 1, source: NodeId(0), destination: None };
-    outbox.push(Outgoing::Small(header.encode(2), b"a", &[number]), None);
+    let head = header.head("a", 0);
+    outbox.push_small(&SmallFrame { head: &head, codec: Codec::Raw, destination: None, payload: &[number] });
 }
 
 /// Has the link write all there is; returns the messages' payloads.
