@@ -1,7 +1,14 @@
+use std::{collections::VecDeque, time::Duration};
+
 use super::*;
 use crate::{
     Codec, NodeId,
-    wire::{data::DataHeader, kind},
+    room::Lag,
+    wire::{
+        control::{Control, Received},
+        data::DataHeader,
+        frame, kind,
+    },
 };
 
 const LINK: LinkId = LinkId(1);
