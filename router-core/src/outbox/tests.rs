@@ -1,7 +1,14 @@
+use std::{collections::VecDeque, time::Duration};
+
 use super::*;
 use crate::{
     Codec, NodeId,
-    wire::{data::DataHeader, kind},
+    room::Lag,
+    wire::{
+        control::{Control, Received},
+        data::DataHeader,
+        frame, kind,
+    },
 };
 
 const LINK: LinkId = LinkId(1);
@@ -17,7 +24,8 @@ fn outbox(policy: Policy) -> Outbox {
 
 fn push(outbox: &Outbox, number: u8) {
     let header = DataHeader { codec: Codec::Raw, name_len: 1, source: NodeId(0), destination: None };
-    outbox.push(Outgoing::Small(header.encode(2), b"a", &[number]), None);
+    let head = header.head("a", 0);
+    outbox.push_small(&SmallFrame { head: &head, codec: Codec::Raw, destination: None, payload: &[number] });
 }
 
 /// Has the link write all there is; returns the messages' payloads.
