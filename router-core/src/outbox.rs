@@ -73,6 +73,8 @@ struct State {
     waiters: Waiters,
     lagging: bool,
     stuck: Option<(Instant, u64)>,
+    /// Its link is gone, and it was waited for long enough.
+    abandoned: bool,
     /// The peer is gone for good, or evicted: nothing is queued any more.
     closed: bool,
     /// The router shuts down: whoever was about to queue a message is too late.

@@ -14,7 +14,7 @@ fn packets_that_a_broker_loses_are_sent_again() {
         let broker = Broker::default();
         let setup = setup(&broker);
         broker.lose_every(61);
-        cases::delivery::burst(&setup, 3, 4_000, 1024).await;
+        cases::delivery::burst(&setup, 3, 10_000, 1024).await;
         assert!(broker.lost() > 2, "{} packets were lost", broker.lost());
     });
 }
@@ -25,7 +25,7 @@ fn a_broker_that_restarts_amid_a_flood_costs_no_message() {
         let broker = Broker::default();
         let setup = setup(&broker);
         broker.restart_every(100);
-        cases::delivery::burst(&setup, 3, 4_000, 1024).await;
+        cases::delivery::burst(&setup, 3, 10_000, 1024).await;
         assert!(broker.lost() > 2, "{} restarts", broker.lost());
     });
 }

@@ -54,6 +54,7 @@ impl Outbox {
         state.open = false;
         state.greeted = false;
         state.closed = false;
+        state.abandoned = false;
         state.window = window;
         state.control.clear();
         controls.iter().for_each(|control| control.encode(&mut state.control));

@@ -30,10 +30,10 @@ impl Outbox {
     }
 
     pub(super) fn is_waited_for(state: &State) -> bool {
-        !state.closed && !state.lagging && state.link.is_some()
+        !state.closed && !state.lagging && !state.abandoned
     }
 
-    /// Whether who emits has to wait. A peer that lags, or has no link now, is not waited for.
+    /// Whether who emits has to wait. A peer that lags, or has had no link for too long, is not waited for.
     pub(crate) fn must_wait(&self) -> bool {
         self.full.load(Relaxed)
     }
@@ -132,6 +132,12 @@ impl Outbox {
             return Lag::Until((now + max_wait / ASKED).min(since + max_wait));
         }
         state.stuck = None;
+        if state.link.is_none() {
+            // It may still come back for what is queued.
+            state.abandoned = true;
+            self.unlock(state, false);
+            return Lag::Over;
+        }
         if self.policy == Policy::Evict {
             return Lag::Evict;
         }
