@@ -16,6 +16,7 @@ mod networks;
 mod node;
 mod place;
 mod programs;
+mod redis;
 mod remote;
 mod settings;
 #[cfg(target_os = "linux")]
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         jobs::cases(),
         entries::cases(),
         idle::cases(),
+        redis::cases(),
         stopped_peer::cases(),
         networks::cases(),
     ];
