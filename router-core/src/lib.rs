@@ -81,7 +81,7 @@ pub use stats::{DropReason, Drops};
 pub use subscription::Subscription;
 pub use tidings_topology::{Incarnation, NodeId, Topology};
 pub use transport::{
-    Acceptor, BoxFuture, Capability, Connector, Link, ListenContext, Placement, Readiness, Token, Transport,
-    Wakers, Wire,
+    Acceptor, BoxFuture, Capability, Connector, Link, ListenContext, Placement, Readiness, Ring, Token,
+    Transport, Wakers, Wire,
 };
 pub use wait::{Timeout, Wait};

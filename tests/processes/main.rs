@@ -17,6 +17,8 @@ mod node;
 mod place;
 mod programs;
 mod remote;
+#[cfg(target_os = "linux")]
+mod ring;
 mod settings;
 #[cfg(target_os = "linux")]
 mod shared_memory;
@@ -34,6 +36,8 @@ fn main() -> ExitCode {
         kill_matrix::cases(),
         #[cfg(target_os = "linux")]
         shared_memory::cases(),
+        #[cfg(target_os = "linux")]
+        ring::cases(),
         start_order::cases(),
         jobs::cases(),
         entries::cases(),
