@@ -18,6 +18,8 @@ mod place;
 mod programs;
 mod redis;
 mod remote;
+#[cfg(target_os = "linux")]
+mod ring;
 mod settings;
 #[cfg(target_os = "linux")]
 mod shared_memory;
@@ -35,6 +37,8 @@ fn main() -> ExitCode {
         kill_matrix::cases(),
         #[cfg(target_os = "linux")]
         shared_memory::cases(),
+        #[cfg(target_os = "linux")]
+        ring::cases(),
         start_order::cases(),
         jobs::cases(),
         entries::cases(),
