@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod acceptance;
+mod bridges;
 mod bus;
 mod conformance;
 mod faults;
