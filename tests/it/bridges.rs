@@ -69,7 +69,8 @@ fn workers_of_one_machine_speak_over_sockets_and_machines_over_redis() {
 fn a_hub_on_two_transports_passes_events_between_them_once() {
     run("hub", || async {
         let (network, broker) = (Memory::network(), Broker::default());
-        let builder = |id: u32| Router::builder().node_id(id).topology(Topology::Star).connect_timeout(DEADLINE);
+        let builder =
+            |id: u32| Router::builder().node_id(id).topology(Topology::Star).connect_timeout(DEADLINE);
         let hub = builder(0).transport(network.clone()).transport(broker.clone());
         let mut nodes = vec![deadline("hub", hub.open()).await.unwrap()];
         for id in 1..3 {
@@ -80,7 +81,10 @@ fn a_hub_on_two_transports_passes_events_between_them_once() {
             nodes.push(deadline("leaf", builder(id).transport(broker.clone()).open()).await.unwrap());
         }
         all_hear_all_once(&nodes).await;
-        assert_eq!(nodes[4].peers().iter().find(|peer| peer.node_id == NodeId(1)).unwrap().via, Some(NodeId::HUB));
+        assert_eq!(
+            nodes[4].peers().iter().find(|peer| peer.node_id == NodeId(1)).unwrap().via,
+            Some(NodeId::HUB)
+        );
         assert_eq!(nodes[4].topology(), Topology::Star);
     });
 }
