@@ -13,11 +13,13 @@ pub(crate) mod compiled_in {
     pub use tidings_router_core::Memory;
     #[cfg(feature = "ipc")]
     pub use tidings_transport_ipc::Ipc;
+    #[cfg(feature = "nats")]
+    pub use tidings_transport_nats::Nats;
     #[cfg(feature = "tcp")]
     pub use tidings_transport_tcp::Tcp;
 }
 
-/// The transport that listens on `address`, for launchers that are told where to listen as text.
+/// The transport that listens on `address`, or meets others at it, for launchers that are told where as text.
 ///
 /// ```
 /// let transport = tidings::transport::listening_on(&"ipc:///tmp/x.sock".parse()?)?;
@@ -35,6 +37,8 @@ pub fn listening_on(address: &Address) -> Result<Arc<dyn Transport>> {
         "ipc" => Ok(Arc::new(Ipc::bind(address.target()))),
         #[cfg(feature = "tcp")]
         "tcp" => Ok(Arc::new(Tcp::bind(address.target()))),
+        #[cfg(feature = "nats")]
+        "nats" => Ok(Arc::new(Nats::connect(address))),
         "memory" => Err(Error::InvalidAddress {
             input: address.to_string(),
             reason: "a memory network is handed over as `Memory::network()`, not as an address".to_owned(),
@@ -68,7 +72,7 @@ mod tests {
 
     #[test]
     fn every_scheme_that_is_compiled_in_is_found_by_its_address() {
-        for text in ["ipc:///tmp/x.sock", "tcp://127.0.0.1:0"] {
+        for text in ["ipc:///tmp/x.sock", "tcp://127.0.0.1:0", "nats://127.0.0.1:4222"] {
             let address = address(text);
             match listening_on(&address) {
                 Ok(transport) => assert_eq!(transport.scheme(), address.scheme()),

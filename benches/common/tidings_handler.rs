@@ -25,7 +25,7 @@ impl Subject for Handlers {
     }
 
     fn carries(&self, route: &Route) -> bool {
-        route.wire != super::Wire::Memory
+        route.wire.is_socket()
     }
 
     fn enters(&self, bench: Bench) -> bool {

@@ -7,6 +7,8 @@
 //! * [`Proxy`] stands between two nodes and cuts, stalls or refuses their link; [`Raw`] is a client that says
 //!   what no node says.
 //! * [`Broker`] is a bus within the process that loses what a test says.
+//! * [`NatsServer`] is a server of one test, to be killed, stopped and started again; [`NatsClient`] a client that is no
+//!   node.
 //! * [`Stopwatch`] asserts that something was over in time, and knows when the machine was busy.
 //! * [`PrivateDir`], [`deadline`], [`eventually`], [`run`]: a place, a bound and a runtime for each test.
 
@@ -20,6 +22,8 @@ mod cluster;
 mod conformance;
 mod deadline;
 mod fixture;
+mod nats;
+mod nats_client;
 mod nowhere;
 mod private_dir;
 mod process;
@@ -33,6 +37,8 @@ pub use cluster::{Cluster, Router, entrances, meets_at_a_broker, node};
 pub use conformance::{run, run_case};
 pub use deadline::{DEADLINE, deadline, eventually, next};
 pub use fixture::{Fixture, Setup};
+pub use nats::NatsServer;
+pub use nats_client::NatsClient;
 pub use nowhere::Nowhere;
 pub use private_dir::PrivateDir;
 pub use process::{address_space, open_files};

@@ -1,7 +1,7 @@
 //! The suite, for every link transport and topology.
 
-use tidings::transport::Memory;
-use tidings_testkit::Broker;
+use tidings::transport::{Memory, Nats};
+use tidings_testkit::{Broker, NatsServer};
 
 use crate::setups;
 
@@ -19,4 +19,9 @@ tidings_testkit::conformance!(tcp, setups::at_loopback);
 tidings_testkit::bus_conformance!(broker, {
     let broker = Broker::default();
     move |_directory, _number| broker.clone()
+});
+
+tidings_testkit::bus_conformance!(nats, {
+    let server = NatsServer::start();
+    move |_directory, _number| Nats::connect(server.url())
 });

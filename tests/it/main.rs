@@ -8,6 +8,7 @@ mod faults;
 mod fuzz_corpora;
 mod handlers;
 mod hostile_input;
+mod nats;
 mod pinned_api;
 mod setups;
 #[cfg(target_os = "linux")]
