@@ -63,12 +63,7 @@ impl Tidings {
 }
 
 /// One end: a router that emits the first event and listens for the second one.
-pub(crate) fn end(
-    way: Way,
-    builder: RouterBuilder,
-    route: &Route,
-    names: [&'static str; 2],
-) -> Result<Node> {
+pub(crate) fn end(way: Way, builder: RouterBuilder, route: &Route, names: [&'static str; 2]) -> Result<Node> {
     let router = builder.open().wait()?;
     let inbox = match way {
         Way::Raw => Inbox::Raw(router.subscribe(names[1])?, Messages::new(route.size)),

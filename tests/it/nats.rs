@@ -7,9 +7,8 @@ use std::{
 
 use tidings::{Bytes, DropReason, Error, Router, RouterBuilder, Topology, transport::Nats};
 use tidings_testkit::{
-    tokio,
     Checker, Cluster, DEADLINE, Fixture, NatsClient, NatsServer, Numbered, Setup, Stopwatch, deadline,
-    eventually, next, node, run,
+    eventually, next, node, run, tokio,
 };
 
 /// The example of the documentation of NATS, and what it signs for.
@@ -33,8 +32,9 @@ async fn refused(nats: Nats) -> Error {
 /// all of them arrive once and in order.
 async fn flood(server: &mut NatsServer, count: u64, mut amid: impl AsyncFnMut(&mut NatsServer)) {
     let setup = setup(server);
-    // A peer that cannot be reached for a moment is waited for.
-    let cluster = Cluster::with(&setup, 3, |builder| builder.max_wait(DEADLINE)).await;
+    // What is emitted while the links are broken has room, and a peer that takes nothing for a moment is waited for.
+    let patient = |builder: RouterBuilder| builder.queue_bytes(64 << 20).max_wait(DEADLINE);
+    let cluster = Cluster::with(&setup, 3, patient).await;
     let mut heard: Vec<_> = (1..3).map(|id| cluster[id].subscribe::<Bytes>("flood").unwrap()).collect();
     cluster[0].wait_for_listeners("flood", 2).timeout(DEADLINE).await.unwrap();
     let sender = cluster[0].clone();
@@ -159,12 +159,16 @@ fn a_token_and_an_nkey_let_a_node_in() {
         ] {
             deadline("opened node", opens(nats).open()).await.unwrap();
         }
-        let server = NatsServer::with_config(&format!("authorization {{ users = [ {{ nkey: {PUBLIC} }} ] }}"));
+        let server =
+            NatsServer::with_config(&format!("authorization {{ users = [ {{ nkey: {PUBLIC} }} ] }}"));
         deadline("opened node", opens(Nats::connect(server.url()).nkey(SEED)).open()).await.unwrap();
         let error = refused(Nats::connect(server.url()).nkey("SUnone")).await;
         assert!(matches!(&error, Error::Setting { setting, .. } if setting == "nkey"), "{error:?}");
         let error = refused(Nats::connect(server.url()).credentials_file("/nowhere.creds")).await;
-        assert!(matches!(&error, Error::Setting { setting, .. } if setting == "credentials_file"), "{error:?}");
+        assert!(
+            matches!(&error, Error::Setting { setting, .. } if setting == "credentials_file"),
+            "{error:?}"
+        );
     });
 }
 
@@ -216,7 +220,9 @@ fn a_certificate_of_another_name_is_refused() {
         let second = opens(trusting(format!("nats://{named}"))).node_id(1).open();
         let second = deadline("opened node", second).await.unwrap();
         assert_eq!((first.peers().len(), second.peers().len()), (1, 1));
-        for wrong in [trusting(format!("tls://{}", server.address())), Nats::connect(format!("tls://{named}"))] {
+        for wrong in
+            [trusting(format!("tls://{}", server.address())), Nats::connect(format!("tls://{named}"))]
+        {
             let error = refused(wrong).await;
             assert!(matches!(error, Error::Refused { .. }), "{error:?}");
             assert!(error.to_string().contains(".root_certificates(..)"), "{error}");

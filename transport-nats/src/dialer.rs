@@ -111,7 +111,12 @@ impl Dialer {
                     _ => None,
                 };
                 // The first one says why.
-                report.send_if_modified(|first| first.is_none() && { *first = reason; first.is_some() });
+                report.send_if_modified(|first| {
+                    first.is_none() && {
+                        *first = reason;
+                        first.is_some()
+                    }
+                });
                 async {}
             });
         if let Some(path) = &self.root_certificates {

@@ -7,7 +7,10 @@ use tidings_router_core::{Error, Result};
 #[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(test, derive(Debug))]
 pub(crate) enum Login {
-    Password { user: String, password: String },
+    Password {
+        user: String,
+        password: String,
+    },
     Token(String),
     /// The seed.
     NKey(String),
@@ -22,10 +25,12 @@ impl Login {
             Self::Password { user, password } => options.user_and_password(user.clone(), password.clone()),
             Self::Token(token) => options.token(token.clone()),
             Self::NKey(seed) => options.nkey(seed.clone()),
-            Self::Credentials(path) => options.credentials_file(path).await.map_err(|error| Error::Setting {
-                setting: "credentials_file".to_owned(),
-                reason: format!("{}: {error}", path.display()),
-            })?,
+            Self::Credentials(path) => {
+                options.credentials_file(path).await.map_err(|error| Error::Setting {
+                    setting: "credentials_file".to_owned(),
+                    reason: format!("{}: {error}", path.display()),
+                })?
+            }
         })
     }
 }

@@ -50,12 +50,7 @@ impl Nats {
     /// within `.connect_timeout(..)`, and with [`Error::Refused`] if it takes no such user, permits too little, or has no
     /// certificate that we trust.
     pub fn connect(url: impl ToString) -> Self {
-        Self {
-            servers: url.to_string(),
-            login: None,
-            root_certificates: None,
-            prefix: PREFIX.to_owned(),
-        }
+        Self { servers: url.to_string(), login: None, root_certificates: None, prefix: PREFIX.to_owned() }
     }
 
     /// Logs in with a user's name and password. This and the others below take the place of what the URL says, and the

@@ -20,9 +20,10 @@ pub(crate) struct Server {
 impl Server {
     /// The servers in a list that is separated by commas.
     pub(crate) fn parse_all(list: &str) -> Result<Vec<Self>> {
-        list.split(',').map(|url| Self::parse(url.trim())).collect::<Result<_, String>>().map_err(|reason| {
-            Error::InvalidAddress { input: without_login(list), reason }
-        })
+        list.split(',')
+            .map(|url| Self::parse(url.trim()))
+            .collect::<Result<_, String>>()
+            .map_err(|reason| Error::InvalidAddress { input: without_login(list), reason })
     }
 
     fn parse(url: &str) -> Result<Self, String> {

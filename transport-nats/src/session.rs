@@ -1,6 +1,6 @@
 use std::{future::pending, sync::Arc};
 
-use async_nats::{Client, PublishError, StatusCode, SubscribeError, Subject};
+use async_nats::{Client, PublishError, StatusCode, Subject, SubscribeError};
 use bytes::Bytes;
 use tidings_router_core::{BoxError, Mailbox, Tap};
 use tokio::{
@@ -143,7 +143,8 @@ impl Host<'_> {
             .map_err(broken)
         };
         publish(subjects.lobby(), Some(subjects.knock(self.number)), Note::Knock.encode()).await?;
-        ears.lobby = Some(client.subscribe(subjects.lobby()).await.map_err(|error: SubscribeError| broken(error))?);
+        ears.lobby =
+            Some(client.subscribe(subjects.lobby()).await.map_err(|error: SubscribeError| broken(error))?);
         publish(subjects.lobby(), None, Note::Ask(subjects.own()).encode()).await?;
         publish(subjects.mark(self.number), None, Bytes::new()).await
     }
