@@ -31,7 +31,8 @@ pub struct NatsServer {
 #[derive(Debug)]
 struct Ward {
     child: Child,
-    server: Pid,
+    /// Once it is ready.
+    server: Option<Pid>,
 }
 
 impl Default for NatsServer {
@@ -128,20 +129,16 @@ impl NatsServer {
         command.arg("-c").arg(self.directory.join("nats.conf"));
         command.arg("--log").arg(self.directory.join("nats.log"));
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("a shell can be started");
-        loop {
-            // It writes this file when it listens, and names it after its process.
-            if let Some(server) = started(ports.path()) {
-                return Some(Ward { child, server });
-            }
+        let mut ward = Ward { child: command.spawn().expect("a shell can be started"), server: None };
+        while ward.server.is_none() {
             if self.has_failed() || Instant::now() > deadline {
-                drop(child.stdin.take());
-                // It is gone one way or the other.
-                let _ = child.wait();
                 return None;
             }
             thread::sleep(LOOK);
+            // It writes this file when it listens, and names it after its process.
+            ward.server = started(ports.path());
         }
+        Some(ward)
     }
 
     /// Whether its log says that it cannot listen, or anything else it ends for.
@@ -166,8 +163,8 @@ impl NatsServer {
     }
 
     fn signal(&self, signal: Signal) {
-        let ward = self.ward.as_ref().expect("the server was started");
-        kill_process(ward.server, signal).expect("the server is there");
+        let server = self.ward.as_ref().and_then(|ward| ward.server).expect("the server was started");
+        kill_process(server, signal).expect("the server is there");
     }
 
     /// What it has written to its log.

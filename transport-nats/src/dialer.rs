@@ -66,8 +66,9 @@ impl Dialer {
         for server in servers {
             match self.dial_one(server).await {
                 Ok(connected) => return Ok(connected),
-                // Another one may take us.
-                Err(ending) => failed = ending,
+                // Another one may take us. If none does, a refusal says more than one that is not there.
+                Err(ending) if !matches!(failed, Ending::Refused(_)) => failed = ending,
+                Err(_) => {}
             }
         }
         Err(failed)
@@ -77,7 +78,7 @@ impl Dialer {
         let (report, ended) = watch::channel(None);
         let options = self.options(server, report).await.map_err(Ending::Refused)?;
         let connecting = options.connect(server.address.clone());
-        let client = connecting.await.map_err(|error| refusal(server, error))?;
+        let client = connecting.await.map_err(|error| self.refusal(server, error))?;
         Ok((client, ended))
     }
 
@@ -144,30 +145,35 @@ impl Dialer {
             Reason::Said(text) => Ending::Broken(text.into()),
         }
     }
-}
 
-/// What a failed try to connect means.
-fn refusal(server: &Server, error: ConnectError) -> Ending {
-    let refused =
-        |reason: String| Ending::Refused(Error::Refused { address: format!("nats://{server}"), reason });
-    match error.kind() {
-        ConnectErrorKind::AuthorizationViolation => refused(
-            "it knows no such user: set `.user_and_password(..)`, `.token(..)`, `.nkey(..)` or \
-             `.credentials_file(..)`, or say it in the URL"
-                .to_owned(),
-        ),
-        ConnectErrorKind::Authentication => Ending::Refused(Error::Setting {
-            setting: "nkey".to_owned(),
-            reason: "it is no seed of a user, which begins with `SU`".to_owned(),
-        }),
-        ConnectErrorKind::Tls => refused(format!("{error}; `.root_certificates(..)` says whom to trust")),
-        _ => match tls_failure(&error) {
-            Some(tls) => refused(format!(
-                "{tls}; the URL has to name the host as its certificate does, and `.root_certificates(..)` says whom to \
-                 trust"
-            )),
-            None => Ending::Broken(error.into()),
-        },
+    /// What a failed try to connect means.
+    fn refusal(&self, server: &Server, error: ConnectError) -> Ending {
+        let refused =
+            |reason: String| Ending::Refused(Error::Refused { address: format!("nats://{server}"), reason });
+        let setting = |setting: &str, reason: String| {
+            Ending::Refused(Error::Setting { setting: setting.to_owned(), reason })
+        };
+        match (error.kind(), &self.root_certificates) {
+            (ConnectErrorKind::AuthorizationViolation, _) => refused(
+                "it knows no such user: set `.user_and_password(..)`, `.token(..)`, `.nkey(..)` or \
+                 `.credentials_file(..)`, or say it in the URL"
+                    .to_owned(),
+            ),
+            (ConnectErrorKind::Authentication, _) => {
+                setting("nkey", "it is no seed of a user, which begins with `SU`".to_owned())
+            }
+            (ConnectErrorKind::Tls, Some(path)) => {
+                setting("root_certificates", format!("{}: {error}", path.display()))
+            }
+            (ConnectErrorKind::Tls, None) => refused(error.to_string()),
+            _ => match tls_failure(&error) {
+                Some(tls) => refused(format!(
+                    "{tls}; the URL has to name the host as its certificate does, and `.root_certificates(..)` says \
+                     whom to trust"
+                )),
+                None => Ending::Broken(error.into()),
+            },
+        }
     }
 }
 

@@ -60,7 +60,7 @@ impl Keeper {
                 }
                 Ending::Refused(error) => {
                     if let Some(opened) = self.opened.take() {
-                        // Nobody waits any more: the node was given up.
+                        // An error: nobody waits any more, the node was given up.
                         let _ = opened.send(Err(error));
                         return;
                     }
@@ -89,8 +89,10 @@ impl Keeper {
         let mut was_up = false;
         let up = || {
             was_up = true;
-            // Nobody waits any more: the node was given up, and its tap is closed.
-            self.opened.take().map(|opened| opened.send(Ok(())));
+            if let Some(opened) = self.opened.take() {
+                // An error: nobody waits any more, the node was given up, and its tap is closed.
+                let _ = opened.send(Ok(()));
+            }
         };
         let ending = Session::new(&self.dialer, &self.tap, client, ended).run(up).await;
         (ending, was_up)

@@ -122,7 +122,9 @@ impl Host<'_> {
                 patience = None;
                 let waiting = self.roster.settle();
                 self.tap.up();
-                up.take().map(|up| up());
+                if let Some(up) = up.take() {
+                    up();
+                }
                 for who in waiting {
                     self.answer(who).await.map_err(broken)?;
                 }
