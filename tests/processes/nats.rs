@@ -38,7 +38,7 @@ fn meet<const COUNT: usize>(nodes: [&mut Remote; COUNT]) {
     }
 }
 
-/// Has node 0 send to node 2 alone.
+/// Has one send to the other, of which it knows that it listens.
 fn go_on(from: &mut Remote, to: &mut Remote) {
     from.ask(&format!("publish 100 {COUNT}"), "published");
     to.ask(&format!("await 100 {COUNT}"), "heard");
@@ -83,7 +83,7 @@ fn stopped() -> String {
     let opened = before.elapsed();
     assert!(opened < OPEN, "{opened:?}");
     second.ask("meet 1", "met");
-    go_on(&mut first, &mut second);
+    go_on(&mut second, &mut first);
     victim.signal("CONT");
     // It hears of the newcomer when it goes on.
     meet([&mut first, &mut victim, &mut second]);
