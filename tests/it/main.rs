@@ -9,6 +9,7 @@ mod faults;
 mod fuzz_corpora;
 mod handlers;
 mod hostile_input;
+mod nats;
 mod pinned_api;
 mod redis;
 mod setups;
