@@ -1,7 +1,7 @@
 //! Two processes: node 1 greets, node 0 prints the greeting.
 //!
-//! `--transport` says over what, if the feature of that name is on: `ipc`, `tcp`, or `redis`, optionally with `--url` of a
-//! server, without which a private one is started.
+//! `--transport` says over what, if the feature of that name is on: `ipc`, `tcp`, `redis`, `nats` or `zmq`. `--url` names a
+//! server; without it a private one is started.
 
 mod support;
 

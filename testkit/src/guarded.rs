@@ -54,8 +54,7 @@ impl Guarded {
         Ok(Self { shell, server: server.expect("the loop ends with it") })
     }
 
-    /// Sends the server a signal.
-    pub fn signal(&self, signal: Signal) {
+    fn signal(&self, signal: Signal) {
         // An error means that it has ended.
         let _ = kill_process(self.server, signal);
     }

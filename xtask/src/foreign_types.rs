@@ -8,8 +8,11 @@ use std::{collections::BTreeSet, fs, path::Path};
 use crate::{Result, metadata::Package};
 
 /// Crates that may not show.
-const FOREIGN: [&str; 15] = [
+const FOREIGN: [&str; 18] = [
     "async_nats",
+    "redis",
+    "rustls",
+    "futures_util",
     "percent_encoding",
     "tokio",
     "tokio_util",
@@ -41,7 +44,8 @@ pub(crate) fn check(package: &Package) -> Result<Vec<String>> {
             faults.extend(foreign_signatures(text).into_iter().map(|found| format!("{shown}: {found}")));
         }
         if package.name == "tidings" && shown != TRANSPORT_CFGS {
-            let cfgs = ["ipc", "tcp", "nats"].map(|feature| format!("feature = \"{feature}\""));
+            let cfgs =
+                ["ipc", "tcp", "redis", "nats", "zmq"].map(|feature| format!("feature = \"{feature}\""));
             let wrong = cfgs.iter().filter(|cfg| text.contains(cfg.as_str()));
             faults.extend(wrong.map(|cfg| format!("{shown}: `{cfg}` belongs into {TRANSPORT_CFGS}")));
         }
