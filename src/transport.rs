@@ -7,6 +7,8 @@ use std::sync::Arc;
 use tidings_router_core::{Address, Error, Result, Transport};
 
 pub use compiled_in::*;
+#[cfg(feature = "zmq")]
+pub use tidings_transport_zmq::{Curve, Doors};
 
 /// The transports that this build has, for the prelude.
 pub(crate) mod compiled_in {
@@ -15,6 +17,8 @@ pub(crate) mod compiled_in {
     pub use tidings_transport_ipc::Ipc;
     #[cfg(feature = "tcp")]
     pub use tidings_transport_tcp::Tcp;
+    #[cfg(feature = "zmq")]
+    pub use tidings_transport_zmq::Zmq;
 }
 
 /// The transport that listens on `address`, for launchers that are told where to listen as text.
@@ -35,6 +39,8 @@ pub fn listening_on(address: &Address) -> Result<Arc<dyn Transport>> {
         "ipc" => Ok(Arc::new(Ipc::bind(address.target()))),
         #[cfg(feature = "tcp")]
         "tcp" => Ok(Arc::new(Tcp::bind(address.target()))),
+        #[cfg(feature = "zmq")]
+        "zmq+tcp" | "zmq+ipc" => Ok(Arc::new(Zmq::bind(address))),
         "memory" => Err(Error::InvalidAddress {
             input: address.to_string(),
             reason: "a memory network is handed over as `Memory::network()`, not as an address".to_owned(),
@@ -68,11 +74,11 @@ mod tests {
 
     #[test]
     fn every_scheme_that_is_compiled_in_is_found_by_its_address() {
-        for text in ["ipc:///tmp/x.sock", "tcp://127.0.0.1:0"] {
+        for text in ["ipc:///tmp/x.sock", "tcp://127.0.0.1:0", "zmq+tcp://127.0.0.1:0", "zmq+ipc:///tmp/x"] {
             let address = address(text);
             match listening_on(&address) {
                 Ok(transport) => assert_eq!(transport.scheme(), address.scheme()),
-                Err(Error::TransportDisabled { feature, .. }) => assert_eq!(feature, address.scheme()),
+                Err(Error::TransportDisabled { feature, .. }) => assert_eq!(feature, address.feature()),
                 Err(error) => panic!("{error}"),
             }
         }

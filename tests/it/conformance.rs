@@ -16,6 +16,8 @@ tidings_testkit::conformance!(ipc_without_shared_memory, setups::at_path_without
 
 tidings_testkit::conformance!(tcp, setups::at_loopback);
 
+tidings_testkit::conformance!(zmq, setups::at_zmq);
+
 tidings_testkit::bus_conformance!(broker, {
     let broker = Broker::default();
     move |_directory, _number| broker.clone()

@@ -12,3 +12,4 @@ mod pinned_api;
 mod setups;
 #[cfg(target_os = "linux")]
 mod shared_memory;
+mod zmq;

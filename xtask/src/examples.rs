@@ -12,11 +12,11 @@ use serde_json::Value;
 use crate::{
     Result,
     command::{cargo, output, root},
-    metadata,
+    metadata, python,
 };
 
 /// Each example with how a line that it prints begins.
-const EXPECTED: [(&str, &str); 7] = [
+const EXPECTED: [(&str, &str); 8] = [
     ("collector_learner", "learner: trained on 20 batches"),
     ("greeting", "Get msg: Hi"),
     ("middleware", "Get msg: Hi 9 times"),
@@ -24,6 +24,7 @@ const EXPECTED: [(&str, &str); 7] = [
     ("scope", "everywhere: node 0 and node 1"),
     ("terminals", "node 1 says: Hi from the other terminal"),
     ("topology", "star: node 2 reaches node 0 directly, node 1 by way of node 0"),
+    ("zmq_guest", "node 0 brings: Python heard 'Hi' of node 1"),
 ];
 
 /// How long an example may take.
@@ -32,13 +33,14 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// Builds every example, runs each, and checks what it prints.
 pub(crate) fn run() -> Result {
     let programs = build()?;
+    let python = python::interpreter()?;
     if let Some(name) = programs.keys().find(|name| !EXPECTED.iter().any(|(known, _)| known == name)) {
         return Err(format!("EXPECTED in xtask/src/examples.rs does not say what the example {name} prints"));
     }
     for (name, expected) in EXPECTED {
         let program = programs.get(name).ok_or_else(|| format!("there is no example {name}"))?;
         let started = Instant::now();
-        let printed = run_one(name, program)?;
+        let printed = run_one(name, program, &python)?;
         let line = printed.lines().find(|line| line.starts_with(expected)).ok_or_else(|| {
             format!("the example {name} printed no line that begins with `{expected}`, but:\n{printed}")
         })?;
@@ -67,13 +69,13 @@ fn build() -> Result<BTreeMap<String, PathBuf>> {
 }
 
 /// Runs an example to its end and returns what it printed.
-fn run_one(name: &str, program: &Path) -> Result<String> {
+fn run_one(name: &str, program: &Path, python: &Path) -> Result<String> {
     let failed = |error: std::io::Error| format!("the example {name}: {error}");
     // A file, not a pipe: nobody has to read it while the example runs.
     let path = program.with_extension("out");
     let file = File::create(&path).map_err(failed)?;
     let mut command = Command::new(program);
-    command.current_dir(root()).stdin(Stdio::null()).stdout(file);
+    command.current_dir(root()).env("PYTHON", python).stdin(Stdio::null()).stdout(file);
     let mut child = command.spawn().map_err(failed)?;
     let deadline = Instant::now() + TIME_LIMIT;
     let status = loop {

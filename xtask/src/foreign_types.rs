@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use crate::{Result, metadata::Package};
 
 /// Crates that may not show.
-const FOREIGN: [&str; 13] = [
+const FOREIGN: [&str; 14] = [
     "tokio",
     "tokio_util",
     "socket2",
@@ -22,6 +22,7 @@ const FOREIGN: [&str; 13] = [
     "foldhash",
     "tracing",
     "proptest",
+    "zmq",
 ];
 
 /// Files whose items are hidden from the docs: our own packages call them, users do not.
@@ -39,7 +40,7 @@ pub(crate) fn check(package: &Package) -> Result<Vec<String>> {
             faults.extend(foreign_signatures(text).into_iter().map(|found| format!("{shown}: {found}")));
         }
         if package.name == "tidings" && shown != TRANSPORT_CFGS {
-            let cfgs = ["ipc", "tcp"].map(|feature| format!("feature = \"{feature}\""));
+            let cfgs = ["ipc", "tcp", "zmq"].map(|feature| format!("feature = \"{feature}\""));
             let wrong = cfgs.iter().filter(|cfg| text.contains(cfg.as_str()));
             faults.extend(wrong.map(|cfg| format!("{shown}: `{cfg}` belongs into {TRANSPORT_CFGS}")));
         }

@@ -3,6 +3,7 @@ use std::process::Command;
 use crate::{
     Result,
     command::{self, cargo, find_program, output},
+    python,
 };
 
 /// What the network tests call, with the package that brings it.
@@ -21,6 +22,11 @@ pub(crate) fn run(arguments: &[String]) -> Result {
     if in_ci {
         // A machine that cannot run the network tests fails them instead of skipping them.
         tests.arg("--no-fail-fast").env("TIDINGS_TEST_REQUIRE", "netns");
+    }
+    match python::interpreter() {
+        Ok(python) => drop(tests.env("TIDINGS_TEST_PYTHON", python)),
+        Err(reason) if in_ci => return Err(reason),
+        Err(reason) => eprintln!("tests with Python are skipped: {reason}"),
     }
     command::run(tests.args(arguments))
 }
