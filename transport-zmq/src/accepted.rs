@@ -47,9 +47,9 @@ impl Accepted {
         engine: &Arc<Engine>,
     ) -> zmq::Result<Self> {
         let socket = options.listener(context, endpoint)?;
-        let monitor = Monitor::of(&socket, context)?;
         socket.bind(endpoint)?;
         let endpoint = last_endpoint(&socket)?;
+        let monitor = Monitor::of(&socket, context)?;
         Ok(Self {
             socket,
             monitor,
@@ -207,6 +207,7 @@ impl Accepted {
 
 impl Drop for Accepted {
     fn drop(&mut self) {
+        self.monitor.stop(&self.socket);
         if !self.refuses {
             remove_file(&self.endpoint);
         }

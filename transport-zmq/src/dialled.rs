@@ -57,7 +57,10 @@ impl Dialled {
         let connect = || {
             let socket = options.dialler(context, endpoint)?;
             let monitor = Monitor::of(&socket, context)?;
-            socket.connect(endpoint)?;
+            if let Err(error) = socket.connect(endpoint) {
+                monitor.stop(&socket);
+                return Err(error);
+            }
             Ok((socket, monitor))
         };
         match connect() {
@@ -154,6 +157,7 @@ impl Dialled {
 
 impl Drop for Dialled {
     fn drop(&mut self) {
+        self.monitor.stop(&self.socket);
         self.line.end();
     }
 }

@@ -9,7 +9,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Wake, Waker},
     thread,
 };
 
@@ -197,6 +197,13 @@ impl Engine {
             }
             foreign => Poll::Ready(News::Foreign(foreign)),
         }
+    }
+}
+
+/// Somebody in our thread waits for a listener of the router.
+impl Wake for Engine {
+    fn wake(self: Arc<Self>) {
+        self.ring();
     }
 }
 

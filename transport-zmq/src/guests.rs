@@ -1,23 +1,24 @@
 //! Programs that join with nothing but a ZeroMQ library: they subscribe at one endpoint and publish to another.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Weak},
+    task::{Context, Waker},
 };
 
-use tidings_router_core::{Envelope, Error, ListenOptions, Listener, ListenerHandle, Router, runtime};
+use tidings_router_core::{Error, Router, runtime};
 use tokio::sync::mpsc;
 
 use crate::{
     accepted::{last_endpoint, remove_file},
     dialled::received,
     engine::Engine,
-    interest::Interest,
-    message::{Said, header},
+    hearing::Hearing,
+    message::Said,
     options::SocketOptions,
+    stage::Stage,
 };
 
-/// How many messages wait between our thread and the router, in each direction.
+/// How many messages of guests wait between our thread and the router.
 const WAITING: usize = 256;
 
 /// How many messages are taken in before other sockets have their turn.
@@ -25,9 +26,6 @@ const TURN: usize = 256;
 
 /// How many different subscriptions all guests have together, at most; more are ignored and counted.
 const SUBSCRIPTIONS: usize = 65_536;
-
-/// How many event names have numbers of their own; beyond that numbering begins anew for all.
-const NUMBERED: usize = 65_536;
 
 /// The largest part of a guest's message, in bytes: what a router takes by default. ZeroMQ cuts off who sends more.
 const MESSAGE: i64 = 64 << 20;
@@ -47,24 +45,18 @@ pub struct Doors {
 
 /// The sockets of guests.
 pub(crate) struct Guests {
-    /// XPUB: what guests hear, and what they subscribe to.
-    pub(crate) hear: zmq::Socket,
+    pub(crate) hear: Stage,
     /// SUB: what guests say.
     pub(crate) say: zmq::Socket,
     pub(crate) doors: Doors,
     engine: Arc<Engine>,
     router: Option<Weak<dyn Router>>,
-    interest: Interest,
-    listeners: HashMap<String, ListenerHandle>,
-    /// What the router has brought, and what brought it.
-    heard: (mpsc::Sender<Heard>, mpsc::Receiver<Heard>),
+    hearing: Hearing,
+    /// Rings when a listener has something.
+    waker: Waker,
     /// What guests have said, once there is somebody to say it to.
     said: Option<mpsc::Sender<Said>>,
-    numbers: HashMap<String, u64>,
 }
-
-/// An event, and the beginning of names that was listened for.
-type Heard = (Arc<str>, Envelope);
 
 impl Guests {
     /// Binds both sockets: where guests speak is next to where they hear.
@@ -93,16 +85,14 @@ impl Guests {
         };
         let doors = Doors { hear: last_endpoint(&hear)?, say: last_endpoint(&say)? };
         Ok(Self {
-            hear,
+            hear: Stage::new(hear),
             say,
             doors,
             engine: engine.clone(),
             router: None,
-            interest: Interest::default(),
-            listeners: HashMap::new(),
-            heard: mpsc::channel(WAITING),
+            hearing: Hearing::default(),
+            waker: Waker::from(engine.clone()),
             said: None,
-            numbers: HashMap::new(),
         })
     }
 
@@ -128,7 +118,9 @@ impl Guests {
     /// Takes in what guests subscribe to.
     pub(crate) fn receive_subscriptions(&mut self) {
         for _ in 0..TURN {
-            let Ok(Some(message)) = received(|| self.hear.recv_multipart(zmq::DONTWAIT)) else { return };
+            let Ok(Some(message)) = received(|| self.hear.socket.recv_multipart(zmq::DONTWAIT)) else {
+                return;
+            };
             match message.first().and_then(|part| part.split_first()) {
                 Some((1, start)) => self.subscribe(start),
                 Some((0, start)) => self.unsubscribe(start),
@@ -144,61 +136,29 @@ impl Guests {
         if start.contains(['*', '?']) {
             return;
         }
-        if self.interest.len() >= SUBSCRIPTIONS {
+        if self.hearing.len() >= SUBSCRIPTIONS {
             return self.engine.count_foreign(1);
         }
-        if self.interest.subscribe(start) {
-            let router = self.router.as_ref().and_then(Weak::upgrade);
-            let listener = router.map(|router| router.listen(&format!("{start}*"), ListenOptions::default()));
-            match listener {
-                Some(Ok(listener)) => {
-                    self.listeners.insert(start.to_owned(), listener.handle());
-                    let carried = carry(listener, start.into(), self.heard.0.clone(), self.engine.clone());
-                    runtime::io().spawn(carried);
-                }
-                // Longer than any name, or the router is closed: nothing comes.
-                Some(Err(error)) => tracing::debug!(%error, "a guest hears nothing"),
-                None => {}
-            }
+        let Some(router) = self.router.as_ref().and_then(Weak::upgrade) else { return };
+        let mut hand_on = |envelope| self.hear.publish(&envelope);
+        if let Err(error) = self.hearing.subscribe(start, &*router, &mut hand_on) {
+            // Longer than any name, or the router is closed: nothing comes.
+            tracing::debug!(%error, "a guest hears nothing");
         }
     }
 
     fn unsubscribe(&mut self, start: &[u8]) {
-        let Ok(start) = std::str::from_utf8(start) else { return };
-        for over in self.interest.unsubscribe(start) {
-            self.listeners.remove(&over).into_iter().for_each(|listener| listener.stop());
+        if let Ok(start) = std::str::from_utf8(start) {
+            self.hearing.unsubscribe(start);
         }
     }
 
     /// Hands on what the router has brought.
     pub(crate) fn publish(&mut self) {
-        for _ in 0..TURN {
-            let Ok((listened, envelope)) = self.heard.1.try_recv() else { return };
-            if !self.interest.is_served_by(&listened, envelope.event()) {
-                continue;
-            }
-            let number = self.next_number(envelope.event());
-            let Some(header) = header(&envelope, number) else { continue };
-            // A guest that does not keep up misses messages, by ZeroMQ's design; the numbers tell it.
-            let parts = [envelope.event().as_bytes(), &header, &envelope.payload()];
-            if let Err(error) = self.hear.send_multipart(parts, zmq::DONTWAIT) {
-                tracing::warn!(%error, "cannot send to guests");
-            }
+        let mut cx = Context::from_waker(&self.waker);
+        if self.hearing.poll(&mut cx, &mut |envelope| self.hear.publish(&envelope)) {
+            self.engine.ring();
         }
-        // There may be more.
-        self.engine.ring();
-    }
-
-    fn next_number(&mut self, event: &str) -> u64 {
-        if let Some(number) = self.numbers.get_mut(event) {
-            *number += 1;
-            return *number;
-        }
-        if self.numbers.len() >= NUMBERED {
-            self.numbers.clear();
-        }
-        self.numbers.insert(event.to_owned(), 0);
-        0
     }
 
     /// Takes in what guests say, as long as there is room.
@@ -217,7 +177,6 @@ impl Guests {
 
 impl Drop for Guests {
     fn drop(&mut self) {
-        self.listeners.values().for_each(ListenerHandle::stop);
         [&self.doors.hear, &self.doors.say].into_iter().for_each(|door| remove_file(door));
     }
 }
@@ -229,16 +188,6 @@ fn next_door(hear: &str) -> Option<String> {
     }
     let (host, port) = hear.rsplit_once(':')?;
     Some(format!("{host}:{}", port.parse::<u16>().ok()?.checked_add(1)?))
-}
-
-/// Brings what a listener hears to our thread.
-async fn carry(mut listener: Listener, listened: Arc<str>, heard: mpsc::Sender<Heard>, engine: Arc<Engine>) {
-    while let Some(envelope) = listener.next().await {
-        if heard.send((listened.clone(), envelope)).await.is_err() {
-            return;
-        }
-        engine.ring();
-    }
 }
 
 /// Emits what guests say, in their order.

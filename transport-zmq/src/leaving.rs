@@ -21,21 +21,24 @@ fn lock() -> MutexGuard<'static, Option<HashMap<String, watch::Receiver<()>>>> {
 #[derive(Debug)]
 pub(crate) struct Leaving {
     endpoint: String,
-    _left: watch::Sender<()>,
+    left: watch::Sender<()>,
 }
 
 impl Leaving {
     pub(crate) fn from(endpoint: &str) -> Self {
         let (left, leaving) = watch::channel(());
         lock().get_or_insert_default().insert(endpoint.to_owned(), leaving);
-        Self { endpoint: endpoint.to_owned(), _left: left }
+        Self { endpoint: endpoint.to_owned(), left }
     }
 }
 
 impl Drop for Leaving {
     fn drop(&mut self) {
         if let Some(leaving) = &mut *lock() {
-            leaving.remove(&self.endpoint);
+            // Another node may have been there since, and be about to leave it too.
+            if leaving.get(&self.endpoint).is_some_and(|own| own.same_channel(&self.left.subscribe())) {
+                leaving.remove(&self.endpoint);
+            }
         }
     }
 }

@@ -49,6 +49,7 @@ mod dialled;
 mod endpoint;
 mod engine;
 mod guests;
+mod hearing;
 mod interest;
 mod leaving;
 mod line;
@@ -58,6 +59,7 @@ mod monitor;
 mod options;
 mod packet;
 mod sockets;
+mod stage;
 
 pub use config::Zmq;
 pub use curve::Curve;

@@ -5,6 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// Names of monitors, of which no two may be the same in one process' context.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
+fn fresh_endpoint() -> String {
+    format!("inproc://monitor-{}", NEXT.fetch_add(1, Relaxed))
+}
+
 /// Hears of a socket's connections.
 pub(crate) struct Monitor(zmq::Socket);
 
@@ -21,7 +25,7 @@ pub(crate) enum Heard {
 
 impl Monitor {
     pub(crate) fn of(socket: &zmq::Socket, context: &zmq::Context) -> zmq::Result<Self> {
-        let endpoint = format!("inproc://monitor-{}", NEXT.fetch_add(1, Relaxed));
+        let endpoint = fresh_endpoint();
         use zmq::SocketEvent as Event;
         let events = [
             Event::HANDSHAKE_SUCCEEDED,
@@ -37,6 +41,13 @@ impl Monitor {
         monitor.set_linger(0)?;
         monitor.connect(&endpoint)?;
         Ok(Self(monitor))
+    }
+
+    /// Has nothing more told of `socket`. To be called before either of the two is closed: libzmq's own thread waits until
+    /// somebody hears what it tells, and waits forever where nobody does.
+    pub(crate) fn stop(&self, socket: &zmq::Socket) {
+        // Another monitor, for no events, takes the place of this one. An error means that the context is gone.
+        let _ = socket.monitor(&fresh_endpoint(), 0);
     }
 
     pub(crate) fn socket(&self) -> &zmq::Socket {

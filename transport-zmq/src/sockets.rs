@@ -121,7 +121,7 @@ impl Sockets {
         let zap = self.zap.iter().map(|zap| (Place::Zap, zap));
         zap.chain(accepted)
             .chain(dialled)
-            .chain(hear.map(|guests| (Place::GuestsHear, &guests.hear)))
+            .chain(hear.map(|guests| (Place::GuestsHear, &guests.hear.socket)))
             .chain(say.map(|guests| (Place::GuestsSay, &guests.say)))
     }
 
