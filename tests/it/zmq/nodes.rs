@@ -153,15 +153,29 @@ fn who_does_not_hold_the_keys_does_not_get_in() {
         return;
     }
     run("zmq curve", || async {
-        let keys = Curve::generate().unwrap();
+        let guest = zmq::CurveKeyPair::new().unwrap();
+        let keys = Curve::generate().unwrap().admit(&zmq::z85_encode(&guest.public_key).unwrap()).unwrap();
         let zmq = |keys: &Curve| Zmq::bind("tcp://127.0.0.1:0").curve(keys.clone());
-        let a = deadline("a", Router::builder().node_id(0).transport(zmq(&keys)).open()).await.unwrap();
+        let with_guests = zmq(&keys).guests("tcp://127.0.0.1:0");
+        let a = Router::builder().node_id(0).transport(with_guests.clone());
+        let a = deadline("a", a.open()).await.unwrap();
         let b = Router::builder().node_id(1).transport(zmq(&keys)).attach_to(a.addresses());
         let b = deadline("b", b.open()).await.unwrap();
         let mut heard = a.subscribe::<u64>("x").unwrap();
         b.wait_for_listeners("x", 1).timeout(DEADLINE).await.unwrap();
         b.emit("x", &1u64).await.unwrap();
         assert_eq!(next(&mut heard).await.payload, 1);
+        // A guest with a pair of its own that was admitted.
+        let server = zmq::z85_decode(&keys.public_key()).unwrap();
+        let ears = zmq::Context::new().socket(zmq::SUB).unwrap();
+        ears.set_curve_serverkey(&server).unwrap();
+        ears.set_curve_publickey(&guest.public_key).unwrap();
+        ears.set_curve_secretkey(&guest.secret_key).unwrap();
+        ears.connect(&with_guests.doors().unwrap().hear).unwrap();
+        ears.set_subscribe(b"y").unwrap();
+        b.wait_for_listeners("y", 1).timeout(DEADLINE).await.unwrap();
+        b.emit("y", &2u64).await.unwrap();
+        assert_eq!(blocking(move || ears.recv_multipart(0).unwrap()).await[0], b"y");
         let others = Curve::generate().unwrap();
         let without = Zmq::bind("tcp://127.0.0.1:0");
         // Knows the nodes' public key, as guests do, and holds a pair of its own.

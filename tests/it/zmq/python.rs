@@ -1,6 +1,6 @@
 //! A program in another language, with a stock ZeroMQ library.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use tidings::{Router, transport::Zmq};
 use tidings_testkit::{DEADLINE, deadline, eventually, next, run};
@@ -47,6 +47,17 @@ fn interpreter() -> Option<String> {
     has_all.then_some(python)
 }
 
+/// A process that does not outlive its test.
+struct Guest(Child);
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // One that has ended already cannot be killed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn a_python_program_hears_a_node_and_is_heard() {
     const COUNT: u64 = 500;
@@ -67,7 +78,7 @@ fn a_python_program_hears_a_node_and_is_heard() {
         let doors = zmq.doors().unwrap();
         let mut guest = Command::new(python);
         guest.args(["-c", PROGRAM, &doors.hear, &doors.say, &COUNT.to_string()]);
-        let mut guest = guest.spawn().unwrap();
+        let mut guest = Guest(guest.spawn().unwrap());
         b.wait_for_listeners("question", 1).timeout(DEADLINE).await.unwrap();
         for id in 0..COUNT {
             b.emit("question", &Line { id, text: "hi".to_owned() }).await.unwrap();
@@ -77,7 +88,7 @@ fn a_python_program_hears_a_node_and_is_heard() {
             assert_eq!((event.source, event.payload), (0.into(), Line { id, text: "HI".to_owned() }));
         }
         assert_eq!(next(&mut bytes).await.payload[..], [0, 0xff]);
-        assert!(blocking(move || guest.wait().unwrap().success()).await);
+        assert!(blocking(move || guest.0.wait().unwrap().success()).await);
         eventually("nobody", || b.listeners("question") == 0).await;
     });
 }
