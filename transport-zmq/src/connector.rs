@@ -17,6 +17,7 @@ use crate::{
     curve::Curve,
     endpoint::{Endpoint, host_of},
     engine::{Command, Engine},
+    guests::next_door,
     leaving,
     line::Line,
     link::ZmqLink,
@@ -70,6 +71,9 @@ impl ZmqConnector {
         if let Some(guests) = &self.config.guests {
             // A secret, which guests need not hold, does not guard them.
             let configured = Endpoint::parse(guests)?;
+            if let Some(Endpoint::Ipc(path)) = beside(&configured) {
+                check_path(&path).await?;
+            }
             let queue = i32::try_from(self.config.guest_queue.max(1)).unwrap_or(i32::MAX);
             let doors = bind(&configured, context.insecure || has_keys, |endpoint, answer| {
                 engine.command(Command::Admit { endpoint, queue, answer });
@@ -102,6 +106,11 @@ impl ZmqConnector {
         opened.await.map_err(|_| io::Error::from(io::ErrorKind::NotConnected))??;
         Ok(Arc::new(link))
     }
+}
+
+/// Where guests speak if this is where they hear.
+fn beside(hear: &Endpoint) -> Option<Endpoint> {
+    Endpoint::parse(&next_door(&hear.to_string())?).ok()
 }
 
 /// The endpoints that a name stands for, without names.

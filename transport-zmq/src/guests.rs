@@ -182,7 +182,7 @@ impl Drop for Guests {
 }
 
 /// Where guests speak: the next port, or the path with `.say` behind it.
-fn next_door(hear: &str) -> Option<String> {
+pub(crate) fn next_door(hear: &str) -> Option<String> {
     if hear.starts_with("ipc://") {
         return Some(format!("{hear}.say"));
     }
