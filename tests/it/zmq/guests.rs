@@ -73,6 +73,44 @@ fn a_guest_hears_what_it_has_subscribed_to_once_with_numbers() {
 }
 
 #[test]
+fn guests_that_come_and_go_cost_another_one_no_message_and_double_none() {
+    const COUNT: u64 = 5_000;
+    run("guests come and go", || async {
+        let zmq = with_guests();
+        let a = node_with_guests(0, &zmq).await;
+        let b =
+            Router::builder().node_id(1).transport(Zmq::bind("tcp://127.0.0.1:0")).attach_to(a.addresses());
+        let b = deadline("b", b.open()).await.unwrap();
+        let steady = ears(&zmq, "loss.");
+        let fickle = ears(&zmq, "other");
+        b.wait_for_listeners("loss.train", 1).timeout(DEADLINE).await.unwrap();
+        let hearing = blocking(move || {
+            for number in 0..COUNT {
+                let (_, _, payload) = heard(&steady);
+                assert_eq!(rmp_serde::from_slice::<u64>(&payload).unwrap(), number);
+            }
+        });
+        let changing = blocking(move || {
+            // What each covers changes who listens for the steady one's events.
+            for start in [&b"lo"[..], b"l", b"", b"loss.train", b"los"].into_iter().cycle().take(200) {
+                fickle.set_subscribe(start).unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+                fickle.set_unsubscribe(start).unwrap();
+            }
+        });
+        let emitting = async {
+            for number in 0..COUNT {
+                b.emit("loss.train", &number).await.unwrap();
+                if number % 20 == 0 {
+                    tidings_testkit::tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        };
+        tidings_testkit::tokio::join!(hearing, changing, emitting);
+    });
+}
+
+#[test]
 fn guests_hear_each_other_and_themselves() {
     run("guest to guest", || async {
         let zmq = with_guests();
