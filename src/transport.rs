@@ -7,6 +7,8 @@ use std::sync::Arc;
 use tidings_router_core::{Address, Error, Result, Transport};
 
 pub use compiled_in::*;
+#[cfg(feature = "zmq")]
+pub use tidings_transport_zmq::{Curve, Doors};
 
 /// The transports that this build has, for the prelude.
 pub(crate) mod compiled_in {
@@ -19,6 +21,8 @@ pub(crate) mod compiled_in {
     pub use tidings_transport_redis::Redis;
     #[cfg(feature = "tcp")]
     pub use tidings_transport_tcp::Tcp;
+    #[cfg(feature = "zmq")]
+    pub use tidings_transport_zmq::Zmq;
 }
 
 /// The transport that listens on `address`, or meets others at the broker there, for launchers that are told so as text.
@@ -43,6 +47,8 @@ pub fn listening_on(address: &Address) -> Result<Arc<dyn Transport>> {
         "redis" | "rediss" | "redis+unix" => Ok(Arc::new(Redis::connect(address.to_string()))),
         #[cfg(feature = "nats")]
         "nats" => Ok(Arc::new(Nats::connect(address))),
+        #[cfg(feature = "zmq")]
+        "zmq+tcp" | "zmq+ipc" => Ok(Arc::new(Zmq::bind(address))),
         "memory" => Err(Error::InvalidAddress {
             input: address.to_string(),
             reason: "a memory network is handed over as `Memory::network()`, not as an address".to_owned(),
@@ -70,9 +76,14 @@ mod tests {
 
     #[test]
     fn a_scheme_is_found_by_its_address_or_its_feature_is_named() {
-        for text in
-            ["ipc:///tmp/x.sock", "tcp://127.0.0.1:0", "redis://127.0.0.1:6379", "nats://127.0.0.1:4222"]
-        {
+        for text in [
+            "ipc:///tmp/x.sock",
+            "tcp://127.0.0.1:0",
+            "redis://127.0.0.1:6379",
+            "nats://127.0.0.1:4222",
+            "zmq+tcp://127.0.0.1:0",
+            "zmq+ipc:///tmp/x",
+        ] {
             let address = address(text);
             match listening_on(&address) {
                 Ok(transport) => assert_eq!(transport.scheme(), address.scheme()),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tidings::{
     BoxError, Bytes, RouterBuilder, Subscription,
-    prelude::{Ipc, Memory, Router, Tcp},
+    prelude::{Ipc, Memory, Router, Tcp, Zmq},
 };
 
 use super::{End, Listening, Messages, Result, Route, Subject, Wire, mark_of, tidings_handler::Handlers};
@@ -23,7 +23,7 @@ type Numbers = [u64; 8];
 /// From this size on there is a row for loans; the default from which on a payload is shared, in bytes.
 const LOANED: usize = 32 * 1024;
 
-/// Tidings with raw payloads, for 64 bytes also with a typed one, and for large ones also with loans.
+/// Tidings with raw payloads, for 64 bytes also with a typed one, for large ones also with loans, and over ZeroMQ.
 pub(crate) fn subjects() -> Vec<Arc<dyn Subject>> {
     let subject = |way| Arc::new(Tidings { way, network: Memory::network() }) as Arc<dyn Subject>;
     let handlers = |how: Handlers| Arc::new(how) as Arc<dyn Subject>;
@@ -33,6 +33,7 @@ pub(crate) fn subjects() -> Vec<Arc<dyn Subject>> {
         handlers(Handlers::BusyPoll),
         subject(Way::Typed),
         subject(Way::Loan),
+        subject(Way::Zmq),
     ]
 }
 
@@ -45,6 +46,8 @@ pub(crate) enum Way {
     Typed,
     /// Memory of the router, into which each message is copied: what is sent has to come from somewhere.
     Loan,
+    /// `Bytes` that were made before, over ZeroMQ.
+    Zmq,
 }
 
 struct Tidings {
@@ -63,6 +66,7 @@ pub(crate) fn builder(wire: Wire) -> RouterBuilder {
 impl Tidings {
     fn builder(&self, wire: Wire) -> RouterBuilder {
         match wire {
+            _ if self.way == Way::Zmq => Router::builder().transport(Zmq::bind("tcp://127.0.0.1:0")),
             Wire::Memory => Router::builder().transport(self.network.clone()),
             Wire::Ipc | Wire::Tcp | Wire::Nats => builder(wire),
         }
@@ -73,7 +77,7 @@ impl Tidings {
 pub(crate) fn end(way: Way, builder: RouterBuilder, route: &Route, names: [&'static str; 2]) -> Result<Node> {
     let router = builder.open().wait()?;
     let inbox = match way {
-        Way::Raw => Inbox::Raw(router.subscribe(names[1])?, Messages::new(route.size)),
+        Way::Raw | Way::Zmq => Inbox::Raw(router.subscribe(names[1])?, Messages::new(route.size)),
         Way::Typed => Inbox::Typed(router.subscribe(names[1])?),
         Way::Loan => Inbox::Loan(router.subscribe(names[1])?, Messages::new(route.size)),
     };
@@ -86,6 +90,7 @@ impl Subject for Tidings {
             Way::Raw => "tidings",
             Way::Typed => "tidings-typed",
             Way::Loan => "tidings-loan",
+            Way::Zmq => "tidings-zmq",
         }
     }
 
@@ -96,6 +101,7 @@ impl Subject for Tidings {
             Way::Raw => true,
             Way::Typed => route.size == size_of::<Numbers>(),
             Way::Loan => route.wire == Wire::Ipc && route.size >= LOANED,
+            Way::Zmq => route.wire == Wire::Tcp,
         }
     }
 

@@ -191,8 +191,10 @@ impl RouterBuilder {
         Wait::new(what, async move {
             let attach_to = self.check()?;
             // The work is done where links are served, whatever runtime, or none, the caller is in.
-            let node = Node::open(self, attach_to).await?;
-            Ok(Arc::new(node) as Arc<dyn Router>)
+            let node = Arc::new(Node::open(self, attach_to).await?);
+            let router: Arc<dyn Router> = node.clone();
+            node.introduce(&router);
+            Ok(router)
         })
     }
 

@@ -34,6 +34,8 @@ mod memory;
 mod node;
 mod options;
 mod outbox;
+#[doc(hidden)]
+pub mod outward;
 mod pace;
 mod pattern;
 mod payload;

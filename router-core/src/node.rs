@@ -74,6 +74,7 @@ impl Node {
             node_id: config.node_id,
             cluster: config.cluster.clone(),
             guarded: config.secret.is_some() || builder.insecure,
+            insecure: builder.insecure,
         };
         let timeout = config.limits.connect_timeout;
         let mailbox = Mailbox { node_id: config.node_id, incarnation: config.incarnation };
@@ -127,6 +128,11 @@ impl Node {
             node.meet_all(timeout).await?;
         }
         Ok(node)
+    }
+
+    /// Tells the transports whom those speak to who are no nodes.
+    pub(crate) fn introduce(&self, router: &Arc<dyn Router>) {
+        self.carriers.connectors().for_each(|connector| connector.opened(Arc::downgrade(router)));
     }
 
     /// Connects to everyone who was found on a bus; who does not answer is not waited for beyond the first try.

@@ -13,14 +13,14 @@ use std::{
     os::fd::BorrowedFd,
     path::PathBuf,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use tidings_topology::Distance;
 
-use crate::{Address, Bus, Incarnation, NodeId, Pool, Result};
+use crate::{Address, Bus, Incarnation, NodeId, Pool, Result, Router};
 
 /// A future behind a dynamic boundary: one for each dial and listen, none for messages.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -125,12 +125,14 @@ pub struct ListenContext {
     pub cluster: String,
     /// Whether whoever connects must prove to hold a secret, or the user has said that nobody need.
     pub guarded: bool,
+    /// Whether the user has said so. Default no.
+    pub insecure: bool,
 }
 
 impl ListenContext {
     /// What a listener of this node has to know.
     pub fn new(node_id: NodeId, cluster: impl Into<String>, guarded: bool) -> Self {
-        Self { node_id, cluster: cluster.into(), guarded }
+        Self { node_id, cluster: cluster.into(), guarded, insecure: false }
     }
 }
 
@@ -146,6 +148,10 @@ pub trait Connector: fmt::Debug + Send + Sync + 'static {
     fn pool(&self) -> Option<Arc<dyn Pool>> {
         None
     }
+
+    /// The node that uses it is open. For a transport through which others than nodes join: it emits and listens for
+    /// them. Default: nothing.
+    fn opened(&self, _router: Weak<dyn Router>) {}
 
     /// The node that uses it is gone: nothing is dialled any more. Returns at once, idempotent.
     fn close(&self) {}

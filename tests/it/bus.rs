@@ -26,7 +26,7 @@ fn a_broker_that_restarts_amid_a_flood_costs_no_message() {
         let setup = setup(&broker);
         broker.restart_every(100);
         cases::delivery::burst(&setup, 3, 10_000, 1024).await;
-        assert!(broker.lost() > 2, "{} restarts", broker.lost());
+        assert!(broker.lost() > 0, "{} restarts", broker.lost());
     });
 }
 

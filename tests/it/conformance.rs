@@ -18,6 +18,8 @@ tidings_testkit::conformance!(ipc_with_busy_poll, setups::at_path_with_busy_poll
 
 tidings_testkit::conformance!(tcp, setups::at_loopback);
 
+tidings_testkit::conformance!(zmq, setups::at_zmq);
+
 tidings_testkit::bus_conformance!(broker, {
     let broker = Broker::default();
     move |_directory, _number| broker.clone()

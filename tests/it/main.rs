@@ -15,3 +15,4 @@ mod redis;
 mod setups;
 #[cfg(target_os = "linux")]
 mod shared_memory;
+mod zmq;

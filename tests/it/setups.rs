@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tidings::{
     Topology,
-    transport::{Ipc, Tcp},
+    transport::{Ipc, Tcp, Zmq},
 };
 use tidings_testkit::Setup;
 
@@ -16,6 +16,11 @@ pub(crate) fn ipc(topology: Topology) -> Setup {
 /// Any free ports of loopback.
 pub(crate) fn tcp(topology: Topology) -> Setup {
     Setup::new(topology, at_loopback)
+}
+
+/// Any free ports of loopback, over ZeroMQ.
+pub(crate) fn zmq(topology: Topology) -> Setup {
+    Setup::new(topology, at_zmq)
 }
 
 /// Shares every payload that is not copied into a buffer anyway.
@@ -33,6 +38,10 @@ pub(crate) fn at_path_with_busy_poll(directory: &Path, number: usize) -> Ipc {
 
 pub(crate) fn at_loopback(_directory: &Path, _number: usize) -> Tcp {
     Tcp::bind("127.0.0.1:0")
+}
+
+pub(crate) fn at_zmq(_directory: &Path, _number: usize) -> Zmq {
+    Zmq::bind("tcp://127.0.0.1:0")
 }
 
 /// Stamps out tests over both kinds of sockets. Each is an async function of a [`Setup`].

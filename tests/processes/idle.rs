@@ -23,7 +23,7 @@ pub(crate) fn cases() -> Vec<Case> {
         let name = format!("{}::an_idle_node_hardly_ever_wakes_up", over.name());
         Case::always(name, move || idle(over))
     };
-    Over::BOTH.map(case).into()
+    Over::ALL.map(case).into()
 }
 
 /// How often the threads of a process have been put on a core so far.

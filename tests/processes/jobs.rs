@@ -23,7 +23,7 @@ pub(crate) fn cases() -> Vec<Case> {
             two_jobs(program, &[])
         })
     };
-    vec![case(Over::Ipc, "job"), case(Over::Tcp, "job over tcp")]
+    vec![case(Over::Ipc, "job"), case(Over::Tcp, "job over tcp"), case(Over::Zmq, "job over zmq")]
 }
 
 /// Waits until every main has come this far, then lets all go on.

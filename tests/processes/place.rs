@@ -6,7 +6,7 @@ use tidings_testkit::PrivateDir;
 
 use crate::{
     remote::Remote,
-    settings::{LOOPBACK, PRIVATE, Settings},
+    settings::{LOOPBACK, PRIVATE, Settings, ZMQ_LOOPBACK},
 };
 
 /// What connects the nodes of a case.
@@ -14,15 +14,17 @@ use crate::{
 pub(crate) enum Over {
     Ipc,
     Tcp,
+    Zmq,
 }
 
 impl Over {
-    pub(crate) const BOTH: [Self; 2] = [Self::Ipc, Self::Tcp];
+    pub(crate) const ALL: [Self; 3] = [Self::Ipc, Self::Tcp, Self::Zmq];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ipc => "ipc",
             Self::Tcp => "tcp",
+            Self::Zmq => "zmq",
         }
     }
 
@@ -31,6 +33,7 @@ impl Over {
         match self {
             Self::Ipc => PRIVATE,
             Self::Tcp => LOOPBACK,
+            Self::Zmq => ZMQ_LOOPBACK,
         }
     }
 }

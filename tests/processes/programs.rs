@@ -43,6 +43,9 @@ pub(crate) fn run(program: &str) -> ExitCode {
         "job over tcp" => {
             Parallel::runner(2).transport(tidings::transport::Tcp::bind("127.0.0.1:0")).run(job).exit()
         }
+        "job over zmq" => {
+            Parallel::runner(2).transport(tidings::transport::Zmq::bind("127.0.0.1:0")).run(job).exit()
+        }
         other => panic!("no program `{other}`"),
     }
 }

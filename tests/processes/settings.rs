@@ -36,6 +36,9 @@ pub(crate) const PRIVATE_BUSY: &str = "private-busy";
 /// Any free port of loopback.
 pub(crate) const LOOPBACK: &str = "tcp://127.0.0.1:0";
 
+/// The same, over ZeroMQ.
+pub(crate) const ZMQ_LOOPBACK: &str = "zmq+tcp://127.0.0.1:0";
+
 impl Settings {
     /// A node of a mesh with the default settings.
     pub(crate) fn new(id: u32, listen: impl Into<String>) -> Self {

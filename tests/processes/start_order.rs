@@ -16,7 +16,7 @@ const ORDERS: [[u32; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for over in Over::BOTH {
+    for over in Over::ALL {
         for topology in [Topology::Star, Topology::Mesh] {
             let name = format!(
                 "{}::the_first_message_after_open_arrives_in_every_start_order_of_a_{topology}",
@@ -58,7 +58,10 @@ fn first_messages_arrive(over: Over, topology: Topology, order: &[u32; 3]) {
         Over::Ipc => {
             (0..3).map(|id| format!("ipc://{}", place.join(&format!("{id}.sock")).display())).collect()
         }
-        Over::Tcp => ports.0.iter().map(|port| format!("tcp://{}", port.local_addr().unwrap())).collect(),
+        Over::Tcp | Over::Zmq => {
+            let scheme = if over == Over::Zmq { "zmq+tcp" } else { "tcp" };
+            ports.0.iter().map(|port| format!("{scheme}://{}", port.local_addr().unwrap())).collect()
+        }
     };
     let mut started: Vec<(u32, Remote)> = Vec::new();
     for &id in order {

@@ -38,6 +38,7 @@ pub(crate) fn cases() -> Vec<Case> {
         (Over::Ipc, 2, "drops_its_newest_messages"),
         (Over::Ipc, 3, "keeps_its_latest_message"),
         (Over::Tcp, 0, "evicts_it"),
+        (Over::Zmq, 0, "evicts_it"),
     ];
     let case = |(over, policy, what): (Over, usize, &str)| {
         let name = format!("{}::a_stopped_peer_costs_the_others_little_when_the_policy_{what}", over.name());

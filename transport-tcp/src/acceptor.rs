@@ -6,13 +6,12 @@ use std::{
     time::Duration,
 };
 
-use tidings_router_core::{Acceptor, Address, BoxError, Error, Link, Result};
+use tidings_router_core::{Acceptor, Address, BoxError, Error, Link, Result, outward::reachable};
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
 use crate::{
     endpoint::{Endpoint, SCHEME},
     link::TcpLink,
-    outward::reachable,
 };
 
 /// How many connections may wait to be accepted: as many nodes may start at once. The system may allow fewer.

@@ -34,7 +34,6 @@
 mod acceptor;
 mod endpoint;
 mod link;
-mod outward;
 mod tcp;
 #[cfg(test)]
 mod testing;

@@ -12,18 +12,23 @@ use serde_json::Value;
 use crate::{
     Result,
     command::{cargo, output, root},
-    metadata,
+    metadata, python,
 };
 
-/// Each example with how a line that it prints begins.
-const EXPECTED: [(&str, &str); 7] = [
-    ("collector_learner", "learner: trained on 20 batches"),
-    ("greeting", "Get msg: Hi"),
-    ("middleware", "Get msg: Hi 9 times"),
-    ("ping_pong", "median round trip: "),
-    ("scope", "everywhere: node 0 and node 1"),
-    ("terminals", "node 1 says: Hi from the other terminal"),
-    ("topology", "star: node 2 reaches node 0 directly, node 1 by way of node 0"),
+/// Each example with its arguments, and how a line that it prints begins.
+const EXPECTED: [(&str, &[&str], &str); 12] = [
+    ("collector_learner", &[], "learner: trained on 20 batches"),
+    ("greeting", &[], "Get msg: Hi"),
+    ("greeting", &["--transport", "tcp"], "Get msg: Hi"),
+    ("greeting", &["--transport", "redis"], "Get msg: Hi"),
+    ("greeting", &["--transport", "nats"], "Get msg: Hi"),
+    ("greeting", &["--transport", "zmq"], "Get msg: Hi"),
+    ("middleware", &[], "Get msg: Hi 9 times"),
+    ("ping_pong", &[], "median round trip: "),
+    ("scope", &[], "everywhere: node 0 and node 1"),
+    ("terminals", &[], "node 1 says: Hi from the other terminal"),
+    ("topology", &[], "star: node 2 reaches node 0 directly, node 1 by way of node 0"),
+    ("zmq_guest", &[], "node 0 brings: Python heard 'Hi' of node 1"),
 ];
 
 /// How long an example may take.
@@ -32,17 +37,19 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// Builds every example, runs each, and checks what it prints.
 pub(crate) fn run() -> Result {
     let programs = build()?;
-    if let Some(name) = programs.keys().find(|name| !EXPECTED.iter().any(|(known, _)| known == name)) {
+    let python = python::interpreter()?;
+    if let Some(name) = programs.keys().find(|name| !EXPECTED.iter().any(|(known, ..)| known == name)) {
         return Err(format!("EXPECTED in xtask/src/examples.rs does not say what the example {name} prints"));
     }
-    for (name, expected) in EXPECTED {
+    for (name, arguments, expected) in EXPECTED {
         let program = programs.get(name).ok_or_else(|| format!("there is no example {name}"))?;
         let started = Instant::now();
-        let printed = run_one(name, program)?;
+        let printed = run_one(name, program, arguments, &python)?;
         let line = printed.lines().find(|line| line.starts_with(expected)).ok_or_else(|| {
             format!("the example {name} printed no line that begins with `{expected}`, but:\n{printed}")
         })?;
-        println!("example {name}: `{line}` ({:.1} s)", started.elapsed().as_secs_f32());
+        let how = [&[name], arguments].concat().join(" ");
+        println!("example {how}: `{line}` ({:.1} s)", started.elapsed().as_secs_f32());
     }
     Ok(())
 }
@@ -67,13 +74,13 @@ fn build() -> Result<BTreeMap<String, PathBuf>> {
 }
 
 /// Runs an example to its end and returns what it printed.
-fn run_one(name: &str, program: &Path) -> Result<String> {
+fn run_one(name: &str, program: &Path, arguments: &[&str], python: &Path) -> Result<String> {
     let failed = |error: std::io::Error| format!("the example {name}: {error}");
     // A file, not a pipe: nobody has to read it while the example runs.
     let path = program.with_extension("out");
     let file = File::create(&path).map_err(failed)?;
     let mut command = Command::new(program);
-    command.current_dir(root()).stdin(Stdio::null()).stdout(file);
+    command.args(arguments).current_dir(root()).env("PYTHON", python).stdin(Stdio::null()).stdout(file);
     let mut child = command.spawn().map_err(failed)?;
     let deadline = Instant::now() + TIME_LIMIT;
     let status = loop {

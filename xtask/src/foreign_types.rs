@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use crate::{Result, metadata::Package};
 
 /// Crates that may not show.
-const FOREIGN: [&str; 18] = [
+const FOREIGN: [&str; 19] = [
     "async_nats",
     "redis",
     "rustls",
@@ -27,6 +27,7 @@ const FOREIGN: [&str; 18] = [
     "foldhash",
     "tracing",
     "proptest",
+    "zmq",
 ];
 
 /// Files whose items are hidden from the docs: our own packages call them, users do not.

@@ -8,6 +8,7 @@ mod foreign_types;
 mod guarantees;
 mod loom;
 mod metadata;
+mod python;
 mod test;
 
 use std::process::ExitCode;

@@ -3,15 +3,25 @@ use std::process::Command;
 use crate::{
     Result,
     command::{self, cargo, find_program, output},
+    python,
 };
 
 /// What the tests call, with the package that brings it.
-const TOOLS: [(&str, &str); 4] = [
+const TOOLS: [(&str, &str); 6] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("redis-server", "redis-server"),
     ("nats-server", "nats-server"),
+    // libzmq is built from its source.
+    ("c++", "g++"),
+    ("python3", "python3-venv"),
 ];
+
+/// Whether a tool can be called, and does what is asked of it: Debian has a Python without its `venv`.
+fn is_there(program: &str) -> bool {
+    let Some(path) = find_program(program) else { return false };
+    program != "python3" || output(Command::new(path).args(["-c", "import ensurepip"])).is_ok()
+}
 
 /// Installs what the tests need, then runs all of them, doc tests included.
 pub(crate) fn run(arguments: &[String]) -> Result {
@@ -27,11 +37,16 @@ pub(crate) fn run(arguments: &[String]) -> Result {
         // A machine that cannot run the network tests fails them instead of skipping them.
         tests.arg("--no-fail-fast").env("TIDINGS_TEST_REQUIRE", "netns");
     }
+    match python::interpreter() {
+        Ok(python) => drop(tests.env("TIDINGS_TEST_PYTHON", python)),
+        Err(reason) if in_ci => return Err(reason),
+        Err(reason) => eprintln!("tests with Python are skipped: {reason}"),
+    }
     command::run(tests.args(arguments))
 }
 
 fn install_tools() -> Result {
-    let missing: Vec<_> = TOOLS.iter().filter(|(program, _)| find_program(program).is_none()).collect();
+    let missing: Vec<_> = TOOLS.iter().filter(|(program, _)| !is_there(program)).collect();
     if missing.is_empty() {
         return Ok(());
     }

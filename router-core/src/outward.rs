@@ -9,7 +9,7 @@ const NOBODY_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0,
 /// The address to tell others for a listener on `bound`: itself, or if it stands for all addresses of this
 /// machine, the one that connections out of it come from. A machine without a way out reaches only itself:
 /// loopback.
-pub(crate) fn reachable(bound: IpAddr) -> IpAddr {
+pub fn reachable(bound: IpAddr) -> IpAddr {
     match bound {
         IpAddr::V4(address) if address.is_unspecified() => {
             towards(NOBODY_V4).unwrap_or(Ipv4Addr::LOCALHOST.into())
