@@ -3,6 +3,7 @@
 //! `--transport` says over what, if the feature of that name is on: `ipc`, `tcp`, `redis`, `nats` or `zmq`. `--url` names a
 //! server; without it a private one is started.
 
+#[path = "support/transport.rs"]
 mod support;
 
 use std::{sync::Arc, time::Duration};

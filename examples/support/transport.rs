@@ -1,5 +1,6 @@
 //! What examples are told on their command line, so that they need not care over what they run.
 
+#[path = "server.rs"]
 mod server;
 
 use std::{env, sync::Arc};
@@ -7,8 +8,11 @@ use std::{env, sync::Arc};
 use server::Server;
 use tidings::{Address, BoxError, Transport, transport};
 
+/// A server that this run has started, and the transport.
+type Chosen = (Option<Server>, Option<Arc<dyn Transport>>);
+
 /// What `--transport NAME` and `--url URL` say; none is the default. A server that nobody named is started.
-pub(crate) fn transport() -> Result<(Option<Server>, Option<Arc<dyn Transport>>), BoxError> {
+pub(crate) fn transport() -> Result<Chosen, BoxError> {
     let (mut name, mut url) = (None, None);
     let mut words = env::args().skip(1);
     while let (Some(option), value) = (words.next(), words.next()) {
