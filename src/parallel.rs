@@ -2,7 +2,7 @@
 
 use crate::transport;
 
-pub use tidings_parallel::{Failure, Run, Runner, Series, exit_code};
+pub use tidings_parallel::{Failure, Host, Progress, Run, Runner, Seat, Series, exit_code};
 
 /// The same `main` in N processes of this machine.
 ///

@@ -16,8 +16,9 @@ use crate::{
     control::{self, FromNode, ToNode, Welcome},
     directory::RunDirectory,
     failure::Failure,
-    handover::Handover,
-    keeper::Keeper,
+    handover::{Handover, SPOKEN},
+    host::{Hosted, Progress},
+    keeper::{self, Keeper},
     member::{Member, State},
     plan::{Plan, Seal, random},
     signals,
@@ -50,9 +51,15 @@ pub(crate) enum Event {
     Again { index: usize },
     /// A signal that ends the run.
     Signal(i32),
+    /// The time in which a hosted program has to say who it is is over for this life.
+    Late { index: usize, life: u32 },
     /// Nobody waits for the run any more.
     Abandoned,
 }
+
+/// What is said of a hosted program that ends, or goes on, without a word.
+const NEVER_JOINED: &str = "it never joined the bus: its `main` has to be marked with `#[tidings::main]`, and its \
+                            program built with the feature `parallel` of tidings";
 
 /// Runs the plan in processes.
 ///
@@ -158,13 +165,25 @@ impl Launcher {
             control: self.directory.control(),
             token: token.clone(),
             launcher: std::process::id() as i32,
+            version: SPOKEN,
+        };
+        let command = match &self.plan.host {
+            Some(host) => host.command(),
+            None => keeper::again()?,
         };
         let prefix = if self.plan.prefix { format!("[{}] ", self.plan.name(index)) } else { String::new() };
         let member = &mut self.members[index];
         member.life += 1;
-        let keeper = Keeper::start(&handover, &prefix, member.life, &self.events)?;
+        let keeper = Keeper::start(command, &handover, &prefix, member.life, &self.events)?;
         self.outputs += keeper.pumps.len();
         member.begin(token, keeper);
+        if let Some(host) = &self.plan.host {
+            let (life, within, events) = (member.life, host.within, self.events.clone());
+            runtime::io().spawn(async move {
+                pause(within).await;
+                let _ = events.send(Event::Late { index, life }).await;
+            });
+        }
         Ok(())
     }
 
@@ -186,9 +205,21 @@ impl Launcher {
             Event::Said { .. } | Event::Silent { .. } | Event::Exited { .. } => {}
             Event::Drained => self.outputs = self.outputs.saturating_sub(1),
             Event::Again { index } => self.start(index),
+            Event::Late { index, life } => self.late(index, life),
             Event::Signal(signal) => self.interrupted(signal),
             Event::Abandoned => self.stop(None),
         }
+    }
+
+    /// A program that lives and says nothing would keep the others waiting for ever.
+    fn late(&mut self, index: usize, life: u32) {
+        let member = &self.members[index];
+        if member.life != life || member.state != State::Started || !member.is_unheard() {
+            return;
+        }
+        let within = self.plan.host.as_ref().map(|host| host.within).unwrap_or_default();
+        let failure = Failure::new(format!("{NEVER_JOINED} (waited {within:?})"), crate::failure::FAILED);
+        self.stop(Some(Error::failed(self.plan.name(index), failure)));
     }
 
     fn arrived(&mut self, token: &str, stream: UnixStream) {
@@ -200,6 +231,7 @@ impl Launcher {
             secret: self.seal.secret,
             recoveries: member.recoveries,
             again: self.begun,
+            hosted: self.plan.host.as_ref().and_then(|host| Hosted::of(&self.plan, host, index)),
         }));
         if self.stopping.is_some() {
             member.stop();
@@ -216,6 +248,8 @@ impl Launcher {
                 match self.begun {
                     true => self.attach_again(index, moved),
                     false if self.all_are(State::Opened) => {
+                        let addresses = self.members.iter().map(|member| member.addresses.clone());
+                        self.progress(Progress::Listening(addresses.collect()));
                         (0..self.members.len()).for_each(|index| self.attach(index, self.plan.dials(index)));
                     }
                     false => {}
@@ -225,6 +259,7 @@ impl Launcher {
                 member.state = State::Ready;
                 if !self.begun && self.all_are(State::Ready) {
                     self.begun = true;
+                    self.progress(Progress::Begun);
                 }
                 if self.begun {
                     self.release();
@@ -237,6 +272,13 @@ impl Launcher {
                 self.stop(Some(Error::failed(self.plan.name(index), failure)));
             }
             FromNode::Hello { .. } | FromNode::Opened { .. } | FromNode::Ready => {}
+        }
+    }
+
+    /// Tells who hosts this run how far it is.
+    fn progress(&self, progress: Progress) {
+        if let Some(told) = self.plan.host.as_ref().and_then(|host| host.progress.as_ref()) {
+            told(progress);
         }
     }
 
@@ -287,9 +329,13 @@ impl Launcher {
             _ if self.stopping.is_some() => return,
             Ok(()) if was_running => return,
             Ok(()) => {
-                let call = self.call;
-                let text =
-                    format!("its process ended before its main began: it did not get to `run` call {call}");
+                let text = match &self.plan.host {
+                    Some(_) => NEVER_JOINED.to_owned(),
+                    None => format!(
+                        "its process ended before its main began: it did not get to `run` call {}",
+                        self.call
+                    ),
+                };
                 Failure::new(text, crate::failure::FAILED)
             }
             Err(failure) => failure,

@@ -45,6 +45,7 @@ mod directory;
 mod ending;
 mod failure;
 mod handover;
+mod host;
 mod keeper;
 mod launcher;
 mod local;
@@ -59,6 +60,7 @@ mod series;
 mod signals;
 
 pub use failure::{Failure, exit_code};
+pub use host::{Host, HostedMain, ListeningOn, Progress, Seat, is_hosted, live, refuse};
 pub use run::Run;
 pub use runner::Runner;
 pub use series::Series;

@@ -1,0 +1,3 @@
+pub(crate) fn run(_: &crate::arguments::Peers) -> crate::fault::Result {
+    Ok(())
+}
