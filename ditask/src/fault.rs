@@ -52,6 +52,11 @@ impl Fault {
         Self { text: text.into(), code }
     }
 
+    /// Something failed, and all of it has been said already.
+    pub(crate) fn said() -> Self {
+        Self::new("")
+    }
+
     /// The operating system failed us at something.
     pub(crate) fn io(what: impl fmt::Display, error: &io::Error) -> Self {
         Self::new(format!("{what}: {error}"))
@@ -72,7 +77,9 @@ impl Fault {
     /// Says it on standard error, and returns what `main` returns.
     pub(crate) fn say(&self) -> ExitCode {
         // A closed standard error is no reason to fail in another way.
-        let _ = writeln!(io::stderr(), "error: {}", self.text);
+        if !self.text.is_empty() {
+            let _ = writeln!(io::stderr(), "error: {}", self.text);
+        }
         self.code.into()
     }
 }

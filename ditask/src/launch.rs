@@ -122,6 +122,7 @@ fn invite(
     let next = plan.seats.iter().map(|seat| seat.node_id).max().unwrap_or_default() + 1;
     let hub = plan.seats.iter().position(|seat| seat.node_id == 0).unwrap_or_default();
     let invites = lock.made.is_some() || cluster.drawn;
+    let hub_id = plan.seats.get(hub).map(|seat| seat.node_id).unwrap_or_default();
     let (run, drawn) = (run.clone(), cluster.clone());
     let secret = lock.made.as_ref().map(|text| text.reveal().to_owned());
     move |addresses| {
@@ -138,8 +139,7 @@ fn invite(
                 node_id: next,
             },
         );
-        let at = address
-            .map(|address| format!("node {} listens on {address}; ", if hub == 0 { next - 1 } else { 0 }));
+        let at = address.map(|address| format!("node {hub_id} listens on {address}; "));
         Some(format!(
             "{}to join from another server, type there, with other --node-ids on each:\n\n    {command}\n",
             at.unwrap_or_default()

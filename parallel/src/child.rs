@@ -25,7 +25,7 @@ use crate::{
     nodes,
     plan::{Plan, Seal},
     program::{self, Main},
-    signals,
+    report, signals,
 };
 
 /// How long connecting with the other nodes may take, unless a host says otherwise.
@@ -303,6 +303,7 @@ async fn flow(
     let ToNode::Go = next().await? else { return Err(unexpected()) };
 
     let mut attaching = JoinSet::new();
+    attaching.spawn_on(report::tell_observers(Arc::clone(&router)), runtime::io());
     attaching.spawn_on(attach_later(Arc::clone(&router), said), runtime::io());
     let recovering = |left| child.say(&FromNode::Recovering { left });
     program::run(&main, &router, welcome.recoveries, recovering).await.map_err(Failure::of_main)

@@ -54,13 +54,16 @@ mod nodes;
 mod output;
 mod plan;
 mod program;
+mod report;
 mod run;
 mod runner;
 mod series;
 mod signals;
 
+pub use directory::sweep_all as sweep;
 pub use failure::{Failure, exit_code};
 pub use host::{Host, HostedMain, ListeningOn, Progress, Seat, is_hosted, live, refuse};
+pub use report::{LinkReport, NodeReport, REPORT};
 pub use run::Run;
 pub use runner::Runner;
 pub use series::Series;

@@ -77,6 +77,9 @@ impl Node {
                 // Of two transports that share memory the first one's serves.
                 let _ = node.exchange.pool.set(pool);
             }
+            if builder.looks_on {
+                continue;
+            }
             let context = context.clone();
             let listening = runtime::io().spawn(async move { connector.listen(&context).await });
             let acceptor = listening.await.map_err(|error| Error::failed("listening", error))??;
@@ -212,6 +215,10 @@ impl Router for Node {
 
     fn peers(&self) -> Vec<Peer> {
         self.exchange.peers()
+    }
+
+    fn observers(&self) -> Vec<Peer> {
+        self.exchange.observers()
     }
 
     fn listeners(&self, event: &str) -> usize {
