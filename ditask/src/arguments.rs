@@ -91,7 +91,7 @@ pub(crate) struct Run {
 
     /// The ports to listen on: the first one, counted up, or a list. Default 50515, with Slurm 15151. 0 stands
     /// for any free one.
-    #[arg(long, value_name = "PORT,..")]
+    #[arg(long, value_name = "PORT,..", allow_negative_numbers = true)]
     pub(crate) ports: Option<String>,
 
     /// Addresses of nodes to connect to: `192.168.0.1:50515`, with or without `tcp://`.
@@ -111,7 +111,7 @@ pub(crate) struct Run {
     pub(crate) labels: Vec<String>,
 
     /// The ids of the nodes: the first one, counted up, or a list. Default 0.
-    #[arg(long, value_name = "ID,..")]
+    #[arg(long, value_name = "ID,..", allow_negative_numbers = true)]
     pub(crate) node_ids: Option<String>,
 
     /// mesh: everyone to everyone; star: everyone to node 0, which forwards; alone: only what --attach-to says.
@@ -156,7 +156,7 @@ pub(crate) struct Run {
     pub(crate) prefix_output: bool,
 
     /// Accepted and not needed: mains begin when all are connected.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds_or_none)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds_or_none, allow_negative_numbers = true)]
     pub(crate) startup_interval: Option<Duration>,
 
     /// The program's arguments. Without --package the first one is the program.

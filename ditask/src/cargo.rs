@@ -70,11 +70,11 @@ fn program_of(manifest: &Path, main: Option<&str>) -> Result<String> {
     }
     let metadata: Value = serde_json::from_slice(&printed)
         .map_err(|error| Fault::new(format!("cannot read what cargo says of {shown}: {error}")))?;
-    let manifest = manifest.canonicalize().map_err(|error| Fault::io(&shown, &error))?;
+    let file = |path: &Path| path.canonicalize().ok();
+    let is_it =
+        |package: &&Value| package["manifest_path"].as_str().map(Path::new).and_then(file) == file(manifest);
     let packages = metadata["packages"].as_array().cloned().unwrap_or_default();
-    let Some(package) =
-        packages.iter().find(|package| package["manifest_path"].as_str().map(Path::new) == Some(&manifest))
-    else {
+    let Some(package) = packages.iter().find(is_it) else {
         let names: Vec<&str> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
         return Err(Fault::usage(format!(
             "{shown} is a workspace: name the folder of one of its packages with `--package` ({})",
