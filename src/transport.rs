@@ -57,14 +57,18 @@ pub fn listening_as(address: &str, advertise: Option<&str>) -> Result<Arc<dyn Tr
         #[cfg(not(feature = "ipc"))]
         ("ipc", None) => Err(Error::TransportDisabled { address: address.to_owned(), feature: "ipc" }),
         (_, None) => listening_on(&address.parse()?),
-        (_, Some(host)) => match address.parse::<Address>()? {
-            #[cfg(feature = "tcp")]
-            address if address.scheme() == "tcp" => Ok(Arc::new(Tcp::bind(address.target()).advertise(host))),
-            address => listening_on(&address).and_then(|_| {
-                let reason = format!("{address} has no host that others dial");
-                Err(Error::Setting { setting: "advertise".to_owned(), reason })
-            }),
-        },
+        (_, Some(host)) => advertised(&address.parse()?, host),
+    }
+}
+
+fn advertised(address: &Address, host: &str) -> Result<Arc<dyn Transport>> {
+    match address.scheme() {
+        #[cfg(feature = "tcp")]
+        "tcp" => Ok(Arc::new(Tcp::bind(address.target()).advertise(host))),
+        _ => listening_on(address).and_then(|_| {
+            let reason = format!("`{host}`, but nobody dials a host to reach {address}");
+            Err(Error::Setting { setting: "advertise".to_owned(), reason })
+        }),
     }
 }
 

@@ -191,7 +191,8 @@ pub(crate) enum MqType {
 /// Where a cluster is, and how to get in.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Cluster {
-    /// The address of any node of the cluster; of node 0, if it is a star. Default: port 50515 of this machine.
+    /// The address of any node of the cluster; of node 0, if it is a star. Default: port 50515 of this
+    /// machine, or the only launch over ipc that runs here.
     #[arg(long, visible_alias = "attach-to", value_name = "ADDRESS")]
     pub(crate) at: Option<String>,
 

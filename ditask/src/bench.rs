@@ -21,6 +21,7 @@ use crate::{
     fault::{Fault, Result},
     progress::Progress,
     table::table,
+    unpack::Scratch,
 };
 use echo::{Other, PING, STOP, STREAM, TAKEN};
 
@@ -105,13 +106,12 @@ fn shown(rows: &[Row]) -> String {
 
 /// All sizes of one transport.
 fn measure(transport: &str, bench: &Bench) -> Result<Vec<Row>> {
-    let folder = tempfile::Builder::new().prefix("ditask-").tempdir();
-    let folder = folder.map_err(|error| Fault::io("cannot make a folder for temporary files", &error))?;
+    let scratch = Scratch::new()?;
     let network = Memory::network();
     let builder = Router::builder().node_id(0);
     let builder = match transport {
         "memory" => builder.transport(network.clone()),
-        "ipc" => builder.transport(Ipc::bind(folder.path().join("bench.sock"))),
+        "ipc" => builder.transport(Ipc::bind(scratch.path().join("bench.sock"))),
         _ => builder.transport(Tcp::bind("127.0.0.1:0")),
     };
     let cluster = format!("bench-{:016x}", u64::from_le_bytes(crate::secret::random()?));

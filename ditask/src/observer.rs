@@ -1,7 +1,10 @@
 //! A node that looks on: it is no member to the others.
 
 use std::{
+    env, fs,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -108,10 +111,35 @@ pub(crate) fn address(cluster: &Cluster) -> Result<Address> {
     }
     let hosts: [IpAddr; 2] = [Tcp::outward(), Ipv4Addr::LOCALHOST.into()];
     let answers = |host: &IpAddr| TcpStream::connect_timeout(&SocketAddr::new(*host, PORT), HERE).is_ok();
-    match hosts.iter().find(|host| answers(host)) {
-        Some(host) => Ok(Address::new("tcp", SocketAddr::new(*host, PORT))?),
-        None => Err(Fault::usage(format!(
+    if let Some(host) = hosts.iter().find(|host| answers(host)) {
+        return Ok(Address::new("tcp", SocketAddr::new(*host, PORT))?);
+    }
+    // Sooner a launch without ports than none.
+    match sockets().as_slice() {
+        [socket] => Ok(Address::new("ipc", socket.display())?),
+        [] => Err(Fault::usage(format!(
             "nobody listens on port {PORT} of this machine: say with `--at HOST:PORT` where a node of the cluster is"
         ))),
+        several => {
+            let all: Vec<String> =
+                several.iter().map(|socket| format!("ipc://{}", socket.display())).collect();
+            Err(Fault::usage(format!(
+                "several clusters run here: say with `--at` which ({})",
+                all.join(", ")
+            )))
+        }
     }
+}
+
+/// The socket of the first node of each launch over ipc that runs on this machine.
+fn sockets() -> Vec<PathBuf> {
+    let folders = [env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), Some(env::temp_dir())];
+    let mut folders: Vec<PathBuf> = folders.into_iter().flatten().collect();
+    folders.dedup();
+    let runs = folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
+    let of_runs = runs.filter(|run| run.file_name().to_string_lossy().starts_with("tidings-run-"));
+    of_runs
+        .map(|run| run.path().join("n/0.sock"))
+        .filter(|socket| UnixStream::connect(socket).is_ok())
+        .collect()
 }

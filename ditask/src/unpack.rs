@@ -42,6 +42,11 @@ impl Scratch {
         Ok(Self { folder, _lock: lock })
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Where it builds.
     pub(crate) fn target(&self) -> PathBuf {
         self.folder.path().join("target")

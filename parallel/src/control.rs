@@ -52,7 +52,7 @@ pub(crate) struct Welcome {
     /// It replaces a process that died.
     pub(crate) again: bool,
     /// Who it is, if its own program does not say.
-    pub(crate) hosted: Option<Hosted>,
+    pub(crate) hosted: Option<Box<Hosted>>,
 }
 
 /// A message as a frame.

@@ -231,7 +231,12 @@ impl Launcher {
             secret: self.seal.secret,
             recoveries: member.recoveries,
             again: self.begun,
-            hosted: self.plan.host.as_ref().and_then(|host| Hosted::of(&self.plan, host, index)),
+            hosted: self
+                .plan
+                .host
+                .as_ref()
+                .and_then(|host| Hosted::of(&self.plan, host, index))
+                .map(Box::new),
         }));
         if self.stopping.is_some() {
             member.stop();

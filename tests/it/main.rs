@@ -7,6 +7,7 @@ mod faults;
 mod fuzz_corpora;
 mod handlers;
 mod hostile_input;
+mod observers;
 mod pinned_api;
 mod setups;
 #[cfg(target_os = "linux")]

@@ -25,8 +25,10 @@ pub(super) fn bars(rows: &[Row]) -> String {
     text
 }
 
-/// What is drawn, with its unit.
-const GRAPHS: [(&str, fn(&Row) -> f64); 2] =
+/// A title with its unit, and what is drawn.
+type Graph = (&'static str, fn(&Row) -> f64);
+
+const GRAPHS: [Graph; 2] =
     [("round trip in µs", |row| row.round_trip_us), ("throughput in MiB/s", |row| row.mib_per_second)];
 
 fn sizes(rows: &[Row]) -> Vec<usize> {

@@ -203,7 +203,11 @@ fn a_package_that_does_not_build_says_so() {
 fn a_build_that_is_interrupted_leaves_nothing() {
     let place = Place::new();
     let folder = place.path().join("slow");
-    package::make(&folder, "fn main() {}");
+    fs::create_dir_all(folder.join("src")).unwrap();
+    // It stands on nothing, so its build begins with what never ends.
+    let manifest = "[package]\nname = \"slow\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n";
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    fs::write(folder.join("src/main.rs"), "fn main() {}").unwrap();
     // A build script that never ends, and says that it has begun.
     let begun = place.path().join("begun");
     fs::write(

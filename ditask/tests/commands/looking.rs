@@ -67,6 +67,22 @@ fn what_pub_emits_is_heard_by_the_nodes_and_by_sub() {
 }
 
 #[test]
+fn a_launch_over_ipc_is_found_without_an_address() {
+    let Some(server) = crate::network::Servers::new(1) else { return };
+    // A network of its own: nobody has the usual port.
+    let place = Place::new().behind(&server.on(0));
+    let mut command = place.typed("ditask --main serves --protocol ipc --parallel-workers 2");
+    command.arg("--").arg(package::built());
+    let mut running = place.start(command);
+    running.line("node 0 heard 1 from node 1");
+    let outcome = place.types("ditask peers --json");
+    assert_eq!((outcome.code, outcome.out.lines().count()), (0, 2), "{outcome:?}");
+    running.end_by(Signal::TERM);
+    place.types("ditask peers").fails(64, &["--at"]);
+    place.assert_nothing_left();
+}
+
+#[test]
 fn top_shows_every_node_with_its_links_and_rates() {
     let place = Place::new();
     let (running, address) = cluster(&place, "mesh");

@@ -2,6 +2,9 @@
 
 use std::{
     env,
+    fs::{self, OpenOptions},
+    io::Write,
+    path::PathBuf,
     process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -39,6 +42,15 @@ impl Servers {
         ["ip", "netns", "exec", &self.names[index]]
     }
 
+    /// The names that the server of this index knows, from the next command on: none so far.
+    pub(crate) fn names_on(&self, index: usize) -> Names {
+        let folder = PathBuf::from("/etc/netns").join(&self.names[index]);
+        fs::create_dir_all(&folder).unwrap();
+        let names = Names { folder };
+        names.say("127.0.0.1 localhost");
+        names
+    }
+
     fn build(&self) -> Result<(), String> {
         // The bridge is in a namespace of its own too: nothing of it is seen outside.
         let bridge = &self.bridge;
@@ -64,6 +76,26 @@ impl Drop for Servers {
         for name in self.names.iter().chain([&self.bridge]) {
             let _ = ip(&format!("netns del {name}"));
         }
+    }
+}
+
+/// What a server knows of names; forgotten on drop.
+pub(crate) struct Names {
+    folder: PathBuf,
+}
+
+impl Names {
+    /// Has it know this line of `/etc/hosts`.
+    pub(crate) fn say(&self, line: &str) {
+        // Into the same file: what runs there already has it mounted.
+        let mut file = OpenOptions::new().create(true).append(true).open(self.folder.join("hosts")).unwrap();
+        writeln!(file, "{line}").unwrap();
+    }
+}
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

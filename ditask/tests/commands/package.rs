@@ -16,11 +16,15 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 #[tidings::main]
 async fn main(router: Arc<Router>) -> tidings::Result<()> {
-    let task = Task::builder().router(router.clone()).build();
+    let mut task = Task::builder().router(router.clone()).build();
     if router.node_id() == NodeId(0) {
         task.on("greeting", |msg: Event<String>| println!("Get msg: {}", msg.payload));
         match router.peers().is_empty() {
-            true => task.emit("greeting", "Hi").await?,
+            true => {
+                task.emit("greeting", "Hi").await?;
+                // Its end waits for the handlers.
+                task.run(1).await?;
+            }
             false => drop(task.wait_for::<String>("greeting").timeout(LIMIT).await?),
         }
     } else {

@@ -116,3 +116,25 @@ fn servers_start_in_any_order() {
     let mut all = vec![start(0), second, third];
     both_ways(&mut all);
 }
+
+/// Pods start in any order, and their names come to stand for something only then.
+#[test]
+fn a_name_that_does_not_resolve_yet_is_tried_again() {
+    let Some(servers) = Servers::new(2) else { return };
+    let names = servers.names_on(1);
+    let places: Vec<Place> = (0..2).map(|index| Place::new().behind(&servers.on(index))).collect();
+    let start = |index: usize, arguments: &str| {
+        let line =
+            format!("ditask --package my_module --main my_module.serves --node-ids {index} {arguments}");
+        let mut command = places[index].typed(&line);
+        command.env("TIDINGS_SECRET", "one secret for both of the servers");
+        places[index].start(command)
+    };
+    let mut second = start(1, "--attach-to first.cluster:50515");
+    second.line("Finished");
+    let mut first = start(0, "");
+    first.line("node 0 is process ");
+    names.say("192.168.0.1 first.cluster");
+    second.line("node 1 heard 0 from node 0");
+    first.line("node 0 heard 1 from node 1");
+}
