@@ -143,9 +143,9 @@ pub(crate) struct Run {
     pub(crate) auto_recover: u32,
 
     /// How many seconds joining may take: names that do not resolve yet and nodes that do not answer yet are
-    /// tried again until then.
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
-    pub(crate) connect_timeout: Duration,
+    /// tried again until then. Default 60, with --platform 300: pods and tasks start when they can.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) connect_timeout: Option<Duration>,
 
     /// The cargo profile that a package is built with.
     #[arg(long, value_name = "NAME", default_value = "release")]

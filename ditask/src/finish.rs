@@ -30,7 +30,13 @@ pub(crate) fn output(mut command: std::process::Command) -> Result<(ExitStatus, 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     runtime.block_on(async {
         let mut signals = Signals::new().map_err(failed)?;
-        let mut child = Command::from(command).kill_on_drop(true).spawn().map_err(failed)?;
+        let mut child =
+            Command::from(command).kill_on_drop(true).spawn().map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => Fault::new(format!(
+                    "there is no `{name}` here: install it, or start an executable that is built already"
+                )),
+                _ => failed(error),
+            })?;
         let group = child.id().and_then(|id| Pid::from_raw(id as i32));
         let mut printed = Vec::new();
         let running = async {

@@ -4,6 +4,7 @@ use std::{
     env,
     io::{self, Write},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tidings::{
@@ -22,6 +23,12 @@ use crate::{
     secret::{self, Lock},
     wire::Wire,
 };
+
+/// How long joining may take unless the command line says so.
+const BY_HAND: Duration = Duration::from_secs(60);
+
+/// The same where a platform starts the others when it has room for them.
+const ON_PLATFORM: Duration = Duration::from_secs(300);
 
 /// The variable that picks a program's function.
 const MAIN: &str = "TIDINGS_MAIN";
@@ -79,7 +86,7 @@ fn start(run: &Run, plan: &Plan, lock: &Lock, cluster: Cluster, program: &Progra
     let (told, invitation) = (Arc::clone(&waiting), invite(run, plan, lock, &cluster));
     let mut host = Host::new(&program.path, plan.seats.clone())
         .arguments(&program.arguments)
-        .within(run.connect_timeout)
+        .within(run.connect_timeout.unwrap_or(if run.platform.is_some() { ON_PLATFORM } else { BY_HAND }))
         // The program gets it by another way, and what it starts is not to have it.
         .variable(secret::VARIABLE, None)
         .on_progress(move |progress| match progress {

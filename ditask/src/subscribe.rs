@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
-use tidings::Envelope;
+use tidings::{Envelope, parallel::REPORT};
 
 use crate::{
     arguments::Sub,
@@ -31,6 +31,10 @@ pub(crate) fn run(sub: &Sub) -> Result {
             let Some(envelope) = envelope else {
                 return Err(Fault::new("the cluster is gone, or this terminal took its events too slowly"));
             };
+            // What nodes tell every observer is no event of the program's, unless it was asked for.
+            if envelope.event() == REPORT && sub.pattern != REPORT {
+                continue;
+            }
             if print(&envelope, sub.cluster.json).is_err() {
                 // Nobody reads any more.
                 return Ok(());

@@ -31,6 +31,14 @@ const IN_RUN_DIRECTORY: &str = "ipc";
 ///
 /// The program joins the bus by `#[tidings::main]`. It is told who it is by the launcher: nothing but its
 /// arguments stands on its command line, and no secret in its environment.
+///
+/// ```no_run
+/// use tidings_parallel::{Host, Runner, Seat};
+///
+/// let seats = (0..2).map(|node_id| Seat { node_id, listen: "ipc".to_owned(), ..Seat::default() });
+/// Runner::new(2, None).host(Host::new("./my_program", seats)).wait()?;
+/// # Ok::<(), tidings_router_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Host {
     pub(crate) program: PathBuf,
