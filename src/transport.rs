@@ -13,11 +13,13 @@ pub(crate) mod compiled_in {
     pub use tidings_router_core::Memory;
     #[cfg(feature = "ipc")]
     pub use tidings_transport_ipc::Ipc;
+    #[cfg(feature = "redis")]
+    pub use tidings_transport_redis::Redis;
     #[cfg(feature = "tcp")]
     pub use tidings_transport_tcp::Tcp;
 }
 
-/// The transport that listens on `address`, for launchers that are told where to listen as text.
+/// The transport that listens on `address`, or meets others at the broker there, for launchers that are told so as text.
 ///
 /// ```
 /// let transport = tidings::transport::listening_on(&"ipc:///tmp/x.sock".parse()?)?;
@@ -35,6 +37,8 @@ pub fn listening_on(address: &Address) -> Result<Arc<dyn Transport>> {
         "ipc" => Ok(Arc::new(Ipc::bind(address.target()))),
         #[cfg(feature = "tcp")]
         "tcp" => Ok(Arc::new(Tcp::bind(address.target()))),
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" => Ok(Arc::new(Redis::connect(address.to_string()))),
         "memory" => Err(Error::InvalidAddress {
             input: address.to_string(),
             reason: "a memory network is handed over as `Memory::network()`, not as an address".to_owned(),
@@ -91,13 +95,13 @@ mod tests {
 
     #[test]
     fn an_address_of_a_scheme_that_is_not_compiled_in_names_its_feature() {
-        let error = listening_on(&address("redis://127.0.0.1:6379")).unwrap_err();
-        assert!(matches!(error, Error::TransportDisabled { feature: "redis", .. }), "{error}");
+        let error = listening_on(&address("nats://127.0.0.1:4222")).unwrap_err();
+        assert!(matches!(error, Error::TransportDisabled { feature: "nats", .. }), "{error}");
     }
 
     #[test]
     fn every_scheme_that_is_compiled_in_is_found_by_its_address() {
-        for text in ["ipc:///tmp/x.sock", "tcp://127.0.0.1:0"] {
+        for text in ["ipc:///tmp/x.sock", "tcp://127.0.0.1:0", "redis://127.0.0.1:6379"] {
             let address = address(text);
             match listening_on(&address) {
                 Ok(transport) => assert_eq!(transport.scheme(), address.scheme()),

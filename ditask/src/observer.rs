@@ -74,8 +74,11 @@ pub(crate) fn open(cluster: &Cluster, address: &Address, hears: Hears) -> Result
             .observer()
             .topology(topology)
             .shared_transport(transport)
-            .connect_timeout(cluster.connect_timeout)
-            .attach_to([address]);
+            .connect_timeout(cluster.connect_timeout);
+        // On a broker nobody dials anybody.
+        if ["tcp", "ipc", "zmq+tcp", "zmq+ipc"].contains(&address.scheme()) {
+            builder = builder.attach_to([address]);
+        }
         if let Some(name) = &cluster.cluster {
             builder = builder.cluster(name);
         }

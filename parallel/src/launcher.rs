@@ -1,38 +1,31 @@
 //! Starts the children, brings them together, and ends with them.
 
-use std::{collections::VecDeque, io, process::ExitStatus, sync::Arc, thread, time::Duration};
+mod meeting;
+mod reception;
+mod stopping;
 
-use rustix::process::Signal;
+use std::{io, process::ExitStatus, sync::Arc, thread};
+
+use stopping::Stopping;
 use tidings_router_core::{Error, Result, runtime};
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::{Semaphore, broadcast, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     task::JoinSet,
-    time::{Instant, timeout, timeout_at},
+    time::timeout_at,
 };
 
 use crate::{
     back_off::pause,
-    control::{self, FromNode, ToNode, Welcome},
+    control::FromNode,
     directory::RunDirectory,
     failure::Failure,
     handover::{Handover, SPOKEN},
-    host::{Hosted, Progress},
     keeper::{self, Keeper},
     member::{Member, State},
     plan::{Plan, Seal, random},
     signals,
 };
-
-/// How long a stranger on the control socket may take for its first word.
-const HANDSHAKE: Duration = Duration::from_secs(5);
-
-/// How many strangers may be on the control socket beyond the nodes of the run.
-const STRANGERS: usize = 16;
-
-/// How long the output of children that are gone is waited for when none comes: a process that a child
-/// started may hold its end for ever.
-const DRAIN: Duration = Duration::from_millis(500);
 
 /// What the launcher hears of.
 #[derive(Debug)]
@@ -90,14 +83,6 @@ struct Launcher {
     stopping: Option<Stopping>,
 }
 
-/// The end of the run.
-struct Stopping {
-    why: Option<Error>,
-    /// What is done to those who still live, and when.
-    ladder: VecDeque<(Instant, Signal)>,
-    interrupted: bool,
-}
-
 impl Launcher {
     async fn run(plan: Arc<Plan>, call: u64, abandoned: oneshot::Receiver<()>) -> Result<()> {
         // Before there is anything that a signal could leave behind.
@@ -108,8 +93,8 @@ impl Launcher {
         })?;
         let (events, mut heard) = mpsc::channel(256);
         let mut helpers = JoinSet::new();
-        helpers.spawn_on(accept(listener, plan.processes, events.clone()), runtime::io());
-        helpers.spawn_on(hear_signals(signals, events.clone()), runtime::io());
+        helpers.spawn_on(reception::accept(listener, plan.processes, events.clone()), runtime::io());
+        helpers.spawn_on(reception::hear_signals(signals, events.clone()), runtime::io());
         let abandon = events.clone();
         helpers.spawn_on(
             async move {
@@ -222,108 +207,6 @@ impl Launcher {
         self.stop(Some(Error::failed(self.plan.name(index), failure)));
     }
 
-    fn arrived(&mut self, token: &str, stream: UnixStream) {
-        let Some(index) = self.members.iter().position(|member| member.awaits(token)) else { return };
-        let member = &mut self.members[index];
-        member.connect(index, stream, self.events.clone());
-        member.tell(ToNode::Welcome(Welcome {
-            cluster: self.seal.cluster.clone(),
-            secret: self.seal.secret,
-            recoveries: member.recoveries,
-            again: self.begun,
-            hosted: self
-                .plan
-                .host
-                .as_ref()
-                .and_then(|host| Hosted::of(&self.plan, host, index))
-                .map(Box::new),
-        }));
-        if self.stopping.is_some() {
-            member.stop();
-        }
-    }
-
-    fn said(&mut self, index: usize, message: FromNode) {
-        let member = &mut self.members[index];
-        match message {
-            FromNode::Opened { addresses } if member.state == State::Started => {
-                let moved = member.addresses != addresses;
-                member.addresses = addresses;
-                member.state = State::Opened;
-                match self.begun {
-                    true => self.attach_again(index, moved),
-                    false if self.all_are(State::Opened) => {
-                        let addresses = self.members.iter().map(|member| member.addresses.clone());
-                        self.progress(Progress::Listening(addresses.collect()));
-                        (0..self.members.len()).for_each(|index| self.attach(index, self.plan.dials(index)));
-                    }
-                    false => {}
-                }
-            }
-            FromNode::Ready if member.state == State::Opened => {
-                member.state = State::Ready;
-                if !self.begun && self.all_are(State::Ready) {
-                    self.begun = true;
-                    self.progress(Progress::Begun);
-                }
-                if self.begun {
-                    self.release();
-                }
-            }
-            FromNode::Recovering { left } => member.recovering(left),
-            FromNode::Failed { message, code } => {
-                let failure = Failure::new(message, code);
-                member.failed(failure.clone());
-                self.stop(Some(Error::failed(self.plan.name(index), failure)));
-            }
-            FromNode::Hello { .. } | FromNode::Opened { .. } | FromNode::Ready => {}
-        }
-    }
-
-    /// Tells who hosts this run how far it is.
-    fn progress(&self, progress: Progress) {
-        if let Some(told) = self.plan.host.as_ref().and_then(|host| host.progress.as_ref()) {
-            told(progress);
-        }
-    }
-
-    fn all_are(&self, state: State) -> bool {
-        self.members.iter().all(|member| member.state == state)
-    }
-
-    /// Lets the mains of those begin that are ready.
-    fn release(&mut self) {
-        for member in self.members.iter_mut().filter(|member| member.state == State::Ready) {
-            member.state = State::Running;
-            member.tell(ToNode::Go);
-        }
-    }
-
-    /// Tells a node whom to dial, and whom to wait for.
-    fn attach(&self, index: usize, dials: Vec<usize>) {
-        let is_there = |other: &usize| (State::Opened..=State::Running).contains(&self.members[*other].state);
-        let dialled = dials.into_iter().filter(is_there);
-        let addresses = dialled.flat_map(|other| self.members[other].addresses.first().cloned()).collect();
-        let seen = self.plan.sees(index).into_iter().filter(is_there);
-        let expect = seen.map(|other| self.plan.node_id(other).0).collect();
-        self.members[index].tell(ToNode::Attach { addresses, expect });
-    }
-
-    /// Brings a node that was started again together with those that live.
-    fn attach_again(&self, index: usize, moved: bool) {
-        let dials = self.plan.dials_again(index);
-        if moved {
-            // Those that it does not dial itself know only where it was.
-            let others = (0..self.members.len()).filter(|other| *other != index && !dials.contains(other));
-            let others = others.filter(|other| self.plan.dials_again(*other).contains(&index));
-            for other in others.filter(|other| self.members[*other].state == State::Running) {
-                let addresses = self.members[index].addresses.first().cloned().into_iter().collect();
-                self.members[other].tell(ToNode::Attach { addresses, expect: Vec::new() });
-            }
-        }
-        self.attach(index, dials);
-    }
-
     /// Decides what follows when a process has ended and has no more to say.
     fn check_end(&mut self, index: usize) {
         let Some(end) = self.members[index].end() else { return };
@@ -358,100 +241,5 @@ impl Launcher {
             return;
         }
         self.stop(Some(Error::failed(self.plan.name(index), failure)));
-    }
-
-    fn interrupted(&mut self, signal: i32) {
-        let failure = Failure::interrupted(signal);
-        let code = failure.code();
-        let error = Error::failed("the run", failure);
-        self.stop(None);
-        let Some(stopping) = &mut self.stopping else { return };
-        if stopping.interrupted {
-            // Somebody is impatient.
-            stopping.ladder = VecDeque::from([(Instant::now(), Signal::KILL)]);
-        }
-        stopping.interrupted = true;
-        // A terminal's signal reaches the children as well, and one of them may have been faster to say so.
-        if stopping.why.as_ref().is_none_or(|why| crate::exit_code(why) == code) {
-            stopping.why = Some(error);
-        }
-    }
-
-    /// Begins the end of the run, unless it has begun.
-    fn stop(&mut self, why: Option<Error>) {
-        if self.stopping.is_some() {
-            return;
-        }
-        let (now, deadline) = (Instant::now(), self.plan.deadline);
-        let ladder = [(now + deadline - self.plan.step(), Signal::TERM), (now + deadline, Signal::KILL)];
-        self.stopping = Some(Stopping { why, ladder: ladder.into(), interrupted: false });
-        for member in &mut self.members {
-            match member.state {
-                State::Waiting => member.state = State::Ended,
-                State::Ended => {}
-                _ => member.stop(),
-            }
-        }
-    }
-
-    fn next_rung(&self) -> Option<Instant> {
-        self.stopping.as_ref()?.ladder.front().map(|(at, _)| *at)
-    }
-
-    /// Does the next thing to those who still live.
-    fn climb(&mut self) {
-        let Some((_, signal)) = self.stopping.as_mut().and_then(|stopping| stopping.ladder.pop_front())
-        else {
-            return;
-        };
-        self.members.iter().filter(|member| member.lives()).for_each(|member| member.signal(signal));
-    }
-
-    /// Waits until what the children wrote has been passed on.
-    async fn drain(&mut self, heard: &mut mpsc::Receiver<Event>) {
-        while self.outputs > 0 {
-            match timeout(DRAIN, heard.recv()).await {
-                Ok(Some(Event::Drained)) => self.outputs -= 1,
-                Ok(Some(Event::Signal(_) | Event::Abandoned) | None) => return,
-                Ok(Some(_)) => {}
-                // Slow readers of ours are waited for.
-                Err(_) if self.members.iter().any(Member::is_writing) => {}
-                Err(_) => return,
-            }
-        }
-    }
-}
-
-/// Lets strangers say their first word.
-async fn accept(listener: UnixListener, nodes: usize, events: mpsc::Sender<Event>) {
-    let places = Arc::new(Semaphore::new(nodes + STRANGERS));
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        let mut stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                // Out of descriptors, as a rule: these come back with time.
-                tracing::warn!(%error, "the control socket");
-                pause(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        let events = events.clone();
-        runtime::io().spawn(async move {
-            let _place = place;
-            if let Ok(Ok(FromNode::Hello { token })) = timeout(HANDSHAKE, control::receive(&mut stream)).await
-            {
-                let _ = events.send(Event::Arrived { token, stream }).await;
-            }
-        });
-    }
-}
-
-async fn hear_signals(mut signals: broadcast::Receiver<i32>, events: mpsc::Sender<Event>) {
-    loop {
-        match signals.recv().await {
-            Ok(signal) if events.send(Event::Signal(signal)).await.is_ok() => {}
-            Err(broadcast::error::RecvError::Lagged(_)) => {}
-            Ok(_) | Err(broadcast::error::RecvError::Closed) => return,
-        }
     }
 }

@@ -51,6 +51,13 @@ impl Address {
         &self.text[self.scheme + "://".len()..]
     }
 
+    /// Whether a transport of this scheme serves it.
+    pub(crate) fn is_served_by(&self, scheme: &str) -> bool {
+        let feature =
+            |scheme: &str| SCHEMES.iter().find(|(known, _)| *known == scheme).map(|(_, feature)| feature);
+        self.scheme() == scheme || (feature(scheme) == Some(&self.feature()) && self.feature() != "default")
+    }
+
     /// The cargo feature that compiles this address's transport in.
     pub fn feature(&self) -> &'static str {
         SCHEMES.iter().find(|(scheme, _)| *scheme == self.scheme()).map_or("default", |(_, feature)| feature)

@@ -258,22 +258,25 @@ impl RouterBuilder {
         }
         let addresses: Vec<Address> =
             self.attach_to.iter().map(|text| text.parse()).collect::<Result<_>>()?;
-        addresses.iter().try_for_each(|address| self.wire_for(address).map(drop))?;
+        addresses.iter().try_for_each(|address| check_address(&self.transports, address))?;
         if !self.topology.forwards(self.node_id) && self.topology == Topology::Star && addresses.len() > 1 {
             return setting("attach_to", "a leaf of a star attaches to node 0 alone");
         }
         Ok(addresses)
     }
-
-    fn wire_for(&self, address: &Address) -> Result<Wire> {
-        wire_for(&self.transports, address)
-    }
 }
 
-/// The wire that serves `address`.
-pub(crate) fn wire_for(transports: &[Arc<dyn Transport>], address: &Address) -> Result<Wire> {
-    let transport = transports.iter().find(|transport| transport.scheme() == address.scheme());
-    transport
-        .map(|transport| transport.wire())
-        .ok_or_else(|| Error::TransportDisabled { address: address.to_string(), feature: address.feature() })
+/// Whether `address` can be attached to.
+pub(crate) fn check_address(transports: &[Arc<dyn Transport>], address: &Address) -> Result<()> {
+    let transport = transports.iter().find(|transport| address.is_served_by(transport.scheme()));
+    match transport.map(|transport| transport.wire()) {
+        Some(Wire::Links(_)) => Ok(()),
+        Some(Wire::Bus(_)) => Err(Error::Setting {
+            setting: "attach_to".to_owned(),
+            reason: format!(
+                "`{address}` is a broker, where nodes find each other: `.transport(..)` alone says which"
+            ),
+        }),
+        None => Err(Error::TransportDisabled { address: address.to_string(), feature: address.feature() }),
+    }
 }

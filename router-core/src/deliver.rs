@@ -155,12 +155,12 @@ impl Exchange {
 
     /// Hands on messages that have all the same header but for their length; as what `onward` makes of them to other
     /// leaves, if this is a hub.
-    fn deliver_run<'a>(
+    fn deliver_run(
         self: &Arc<Self>,
         session: &Arc<Session>,
         route: &Route,
         (header, run): (DataHeader, Run),
-        onward: impl Fn() -> Outgoing<'a>,
+        onward: impl Fn() -> Outgoing,
         credit: &Arc<Credit>,
         now: Instant,
     ) {

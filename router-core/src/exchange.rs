@@ -66,7 +66,7 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     pub(crate) fn new(config: Config, seed: u64, nonce: fn() -> [u8; PROOF_LEN]) -> Arc<Self> {
-        let routes = Arc::new(Routes::default());
+        let routes = Arc::new(Routes::new(config.node_id));
         Arc::new(Self {
             node_id: config.node_id,
             frame_limit: AtomicUsize::new(config.limits.max_frame),

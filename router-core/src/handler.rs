@@ -31,6 +31,7 @@ pub fn scope<R>(code: impl FnOnce() -> R) -> R {
 }
 
 /// Whether this is a handler's code.
+#[inline]
 pub fn is_inside() -> bool {
     INSIDE.get()
 }

@@ -1,7 +1,7 @@
 //! The contract of Tidings, and everything between `emit` and a transport that is written once for all of them.
 //!
 //! * What a user holds: [`Router`], [`Subscription`], [`Event`], [`Peer`], [`Change`], [`Stats`], [`Error`].
-//! * What a transport implements: [`Transport`], [`Connector`], [`Acceptor`], [`Link`], [`Pool`].
+//! * What a transport implements: [`Transport`], and [`Connector`], [`Acceptor`], [`Link`], [`Pool`], or [`Bus`].
 //! * What decides: [`protocol`], a state machine without I/O and without a clock.
 //! * What carries: `node`, the tasks that bring bytes to the state machine and back.
 //!
@@ -16,6 +16,7 @@
 
 mod address;
 mod builder;
+mod bus;
 mod changes;
 mod credit;
 mod deliver;
@@ -60,6 +61,7 @@ pub mod wire;
 
 pub use address::Address;
 pub use builder::RouterBuilder;
+pub use bus::{Bus, Mailbox, Outgoing, Tap};
 pub use bytes::Bytes;
 pub use changes::{Changes, Report, Revision};
 pub use emit::{Emit, Emitting, Publish};
@@ -81,7 +83,7 @@ pub use stats::{DropReason, Drops};
 pub use subscription::Subscription;
 pub use tidings_topology::{Incarnation, NodeId, Topology};
 pub use transport::{
-    Acceptor, BoxFuture, Capability, Connector, Link, ListenContext, Placement, Readiness, Token, Transport,
-    Wakers, Wire,
+    Acceptor, BoxFuture, Capability, Connector, Link, ListenContext, News, Placement, Readiness, Token,
+    Transport, Wakers, Wire,
 };
 pub use wait::{Timeout, Wait};

@@ -8,16 +8,18 @@ mod wire;
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Waker},
     time::{Duration, Instant},
 };
 
 use crate::{
-    Acceptor, Address, BoxFuture, Changes, DropReason, EmitOptions, Error, Incarnation, ListenContext,
-    ListenOptions, Listener, Loan, NodeId, Payload, Peer, Publish, Report, Result, Revision, Router,
-    RouterBuilder, Stats, Timeout, Topology, Wire,
-    builder::wire_for,
+    Acceptor, Address, BoxFuture, Changes, Connector, DropReason, EmitOptions, Error, Incarnation,
+    ListenContext, ListenOptions, Listener, Loan, NodeId, Payload, Peer, Publish, Report, Result, Revision,
+    Router, RouterBuilder, Stats, Timeout, Topology, Transport, Wire,
+    builder::check_address,
+    bus::{BusConnector, Mailbox, Tap},
     exchange::Exchange,
-    node::carry::Carriers,
+    node::carry::{Carriers, hear},
     protocol::{Config, Machine},
     runtime,
 };
@@ -32,6 +34,8 @@ const SOUNDING: u32 = 4;
 pub(crate) struct Node {
     exchange: Arc<Exchange>,
     carriers: Arc<Carriers>,
+    transports: Vec<Arc<dyn Transport>>,
+    topology: Topology,
     /// Taken out to stop listening.
     acceptors: Arc<Mutex<Vec<Box<dyn Acceptor>>>>,
     addresses: Vec<Address>,
@@ -49,12 +53,15 @@ fn nonce() -> [u8; 32] {
 
 impl Node {
     pub(crate) async fn open(builder: RouterBuilder, attach_to: Vec<Address>) -> Result<Self> {
+        let buses = builder.transports.iter().filter(|transport| transport.capability().broker).count();
+        // Everyone reaches everyone through a broker, and finds them there.
+        let topology = if buses > 0 { Topology::Mesh } else { builder.topology };
         let config = Config {
             node_id: builder.node_id,
             incarnation: Incarnation(random_u64()),
             cluster: builder.cluster_name().to_owned(),
             labels: builder.labels,
-            topology: builder.topology,
+            topology,
             secret: builder.secret,
             policy: builder.policy,
             limits: builder.limits,
@@ -66,36 +73,88 @@ impl Node {
             guarded: config.secret.is_some() || builder.insecure,
         };
         let timeout = config.limits.connect_timeout;
+        let mailbox = Mailbox { node_id: config.node_id, incarnation: config.incarnation };
+        let connector = |transport: &Arc<dyn Transport>| -> Arc<dyn Connector> {
+            match transport.wire() {
+                Wire::Links(connector) => connector,
+                Wire::Bus(bus) => {
+                    let tap = Tap::new(transport.scheme(), &config.cluster, mailbox, timeout);
+                    Arc::new(BusConnector::new(bus, tap))
+                }
+            }
+        };
+        let connectors: Vec<_> =
+            builder.transports.iter().map(|transport| (transport.scheme(), connector(transport))).collect();
+        // Who looks on is dialled by nobody, but on a bus it has to be there to hear.
+        let is_link = |transport: &Arc<dyn Transport>| matches!(transport.wire(), Wire::Links(_));
+        let silent: Vec<bool> =
+            builder.transports.iter().map(|transport| builder.looks_on && is_link(transport)).collect();
         let exchange = Exchange::new(config, random_u64(), nonce);
-        let carriers = Carriers::new(&exchange, builder.transports.clone());
+        let carriers = Carriers::new(&exchange, connectors);
         exchange.carried_by(Arc::new(carriers.clone()));
         let acceptors = Arc::new(Mutex::new(Vec::new()));
-        let mut node = Self { exchange, carriers, acceptors, addresses: Vec::new() };
-        for transport in &builder.transports {
-            let Wire::Links(connector) = transport.wire();
+        let mut node = Self {
+            exchange,
+            carriers,
+            transports: builder.transports,
+            topology: builder.topology,
+            acceptors,
+            addresses: Vec::new(),
+        };
+        let mut reached_at = Vec::new();
+        for (connector, silent) in
+            node.carriers.connectors().cloned().collect::<Vec<_>>().into_iter().zip(silent)
+        {
             if let Some(pool) = connector.pool() {
                 // Of two transports that share memory the first one's serves.
                 let _ = node.exchange.pool.set(pool);
             }
-            if builder.looks_on {
+            if silent {
                 continue;
             }
             let context = context.clone();
             let listening = runtime::io().spawn(async move { connector.listen(&context).await });
             let acceptor = listening.await.map_err(|error| Error::failed("listening", error))??;
             node.addresses.extend(acceptor.addresses());
+            reached_at.extend(acceptor.reached_at());
             lock(&node.acceptors).push(acceptor);
         }
-        let address = node.addresses.first().cloned();
-        node.exchange.ask(|machine| machine.listens_on(address));
+        node.exchange.ask(|machine| machine.listens_on(reached_at.into_iter().next()));
+        node.hear_all();
         node.carriers.start(&node.acceptors);
         node.attach_all(attach_to, timeout).await?;
+        if buses > 0 {
+            node.meet_all(timeout).await?;
+        }
         Ok(node)
+    }
+
+    /// Connects to everyone who was found on a bus; who does not answer is not waited for beyond the first try.
+    async fn meet_all(&self, timeout: Duration) -> Result<()> {
+        let mut revision = self.exchange.watchers.revision();
+        let meeting = async {
+            while !self.exchange.ask(|machine| machine.has_met())? {
+                if !revision.changed().await {
+                    return Err(Error::Closed);
+                }
+            }
+            Ok(())
+        };
+        Timeout::new(timeout, Box::pin(meeting)).await.unwrap_or(Ok(()))
+    }
+
+    /// Takes in what the acceptors have heard while they began to listen.
+    fn hear_all(&self) {
+        let cx = &mut Context::from_waker(Waker::noop());
+        lock(&self.acceptors).iter_mut().for_each(|acceptor| hear(&self.exchange, &mut **acceptor, cx));
     }
 
     async fn attach_all(&self, addresses: Vec<Address>, timeout: Duration) -> Result<()> {
         for address in &addresses {
-            wire_for(self.carriers.transports(), address)?;
+            check_address(&self.transports, address)?;
+        }
+        if self.exchange.is_closed() {
+            return Err(Error::Closed);
         }
         if addresses.is_empty() {
             return Ok(());
@@ -206,7 +265,7 @@ impl Router for Node {
     }
 
     fn topology(&self) -> Topology {
-        self.exchange.config.topology
+        self.topology
     }
 
     fn addresses(&self) -> Vec<Address> {

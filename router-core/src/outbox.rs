@@ -1,40 +1,31 @@
-//! The way out to one peer: the queue with its bound, the policy when the peer lags, and the window.
+//! The way out to one peer: the queue, what its bound and its policy do with it, and the link that takes from it.
 
+mod link;
 mod queue;
+mod room;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    task::Waker,
+    time::Instant,
 };
 
-use bytes::Bytes;
-
+pub(crate) use link::Gather;
 pub(crate) use queue::{LARGE, Lend, Outgoing};
 
 use crate::{
     DropReason, LeaveReason, Limits, Policy,
     credit::Credit,
     protocol::LinkId,
-    room::{Lag, Waiters, wake},
+    room::{Waiters, wake},
     stats::DropCounters,
-    wire::{
-        control::{Control, Received},
-        frame,
-    },
+    wire::data::SmallFrame,
 };
-
-/// How often a peer that may be stuck is asked within [`Limits::max_wait`].
-const ASKED: u32 = 4;
-
-/// How many bytes are handed to a link at once.
-const BATCH: u64 = 256 * 1024;
 
 /// The way out to one peer. It outlives links: what one link had taken is sent again on the next.
 #[derive(Debug)]
@@ -63,8 +54,6 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct State {
     queue: queue::SendQueue,
-    /// Messages that were ever queued, or dropped instead.
-    sent: u64,
     /// Control frames that go ahead of all messages.
     control: Vec<u8>,
     /// The link that may take from the queue.
@@ -84,6 +73,8 @@ struct State {
     waiters: Waiters,
     lagging: bool,
     stuck: Option<(Instant, u64)>,
+    /// Its link is gone, and it was waited for long enough.
+    abandoned: bool,
     /// The peer is gone for good, or evicted: nothing is queued any more.
     closed: bool,
     /// The router shuts down: whoever was about to queue a message is too late.
@@ -98,17 +89,6 @@ struct State {
 pub(crate) trait Flush: std::fmt::Debug + Send + Sync {
     /// Writes it if that can be done at once. Returns whether nothing is left to the writing task.
     fn flush(&self) -> bool;
-}
-
-/// What there is to write.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Gather {
-    /// These slices.
-    Ready,
-    /// Nothing; the waker is woken when there is something.
-    Idle,
-    /// This link is not the peer's any more.
-    Stop,
 }
 
 impl Outbox {
@@ -130,6 +110,7 @@ impl Outbox {
         }
     }
 
+    #[inline]
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,33 +141,27 @@ impl Outbox {
         }
     }
 
-    fn is_full(&self, state: &State) -> bool {
-        state.queue.queued_bytes() >= self.queue_bytes || state.queue.queued_messages() >= self.queue_messages
-    }
-
-    /// Whether who waits for room should look again: half of it is free, so that one wake-up is worth many messages.
-    fn is_roomy(&self, state: &State) -> bool {
-        state.queue.queued_bytes() <= self.queue_bytes / 2
-            && state.queue.queued_messages() <= self.queue_messages / 2
-    }
-
-    fn is_waited_for(state: &State) -> bool {
-        !state.closed && !state.lagging && state.link.is_some()
-    }
-
-    /// Whether who emits has to wait. A peer that lags, or has no link now, is not waited for.
-    pub(crate) fn must_wait(&self) -> bool {
-        self.full.load(Relaxed)
-    }
-
-    /// Whether even a handler may not queue more.
-    pub(crate) fn is_beyond_budget(&self) -> bool {
-        let state = self.lock();
-        Self::is_waited_for(&state) && state.queue.queued_bytes() >= self.handler_budget
+    /// Queues one small message: what [`push`](Self::push) does, with nothing on the way that it does not need.
+    #[inline(always)]
+    pub(crate) fn push_small(&self, frame: &SmallFrame<'_>) {
+        let mut state = self.lock();
+        if state.sealed || !Self::is_waited_for(&state) {
+            drop(state);
+            return self.push_copied(frame);
+        }
+        let was_empty = state.queue.is_drained();
+        state.queue.push_small(frame);
+        if self.is_full(&state) {
+            self.note_full(&state);
+        }
+        drop(state);
+        if was_empty {
+            self.start_writing();
+        }
     }
 
     /// Queues messages, or drops and counts them where the peer is not waited for and has no room.
-    pub(crate) fn push(&self, outgoing: Outgoing<'_>, credit: Option<&Arc<Credit>>) {
+    pub(crate) fn push(&self, outgoing: Outgoing, credit: Option<&Arc<Credit>>) {
         let messages = outgoing.messages();
         let mut state = self.lock();
         if state.sealed {
@@ -196,20 +171,32 @@ impl Outbox {
         if state.closed {
             return;
         }
-        state.sent += messages;
         let was_empty = state.queue.is_drained();
         if Self::is_waited_for(&state) {
             state.queue.push(outgoing, credit);
             // Nothing was released, and nobody has more room: the rest of `unlock` has nothing to do.
-            if self.is_full(&state) && !self.is_roomy(&state) {
-                self.full.store(true, Relaxed);
-            }
+            self.note_full(&state);
             drop(state);
         } else {
             self.push_unawaited(&mut state, outgoing, credit);
             self.unlock(state, false);
         }
-        if was_empty && !self.flush() {
+        if was_empty {
+            self.start_writing();
+        }
+    }
+
+    #[cold]
+    fn push_copied(&self, frame: &SmallFrame<'_>) {
+        let mut copy = Vec::with_capacity(frame.len());
+        frame.append_to(&mut copy);
+        self.push(Outgoing::Block(copy.into(), 1), None);
+    }
+
+    /// Has what was queued first written: on this thread, or by the writing task.
+    #[inline(never)]
+    fn start_writing(&self) {
+        if !self.flush() {
             self.wake_writer();
         }
     }
@@ -242,125 +229,6 @@ impl Outbox {
         let flush =
             self.flush.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(Weak::upgrade);
         flush.is_some_and(|flush| flush.flush())
-    }
-
-    /// Queues for a peer that is not waited for: what does not fit is dropped, as its policy says.
-    fn push_unawaited(&self, state: &mut State, outgoing: Outgoing<'_>, credit: Option<&Arc<Credit>>) {
-        let reason = if state.lagging { DropReason::Lagging } else { DropReason::Disconnected };
-        let policy = if state.lagging { self.policy } else { Policy::DropNewest };
-        if let (Outgoing::Block(frames, 2..), Policy::Latest) = (&outgoing, policy) {
-            let each = frame::split(frames);
-            return each.for_each(|frame| self.push_unawaited(state, Outgoing::frame(frame), credit));
-        }
-        let mut dropped = 0;
-        if policy == Policy::Latest {
-            dropped += state.queue.supersede(&outgoing, reason);
-        }
-        while policy != Policy::DropNewest && self.is_full(state) {
-            match state.queue.drop_oldest(reason) {
-                0 => break,
-                count => dropped += count,
-            }
-        }
-        if self.is_full(state) {
-            dropped += outgoing.messages();
-            state.queue.push_gap(&outgoing, reason);
-        } else {
-            state.queue.push(outgoing, credit);
-            if policy != Policy::DropNewest {
-                // Each on its own, so that dropping one drops no other.
-                state.queue.seal();
-            }
-        }
-        self.dropped.add(reason, dropped);
-    }
-
-    /// Queues a control frame ahead of all messages.
-    pub(crate) fn control(&self, control: &Control) {
-        let mut state = self.lock();
-        if state.link.is_some() {
-            control.encode(&mut state.control);
-            self.unlock(state, true);
-        }
-    }
-
-    /// Queues a control frame behind all messages.
-    pub(crate) fn control_last(&self, control: &Control) {
-        let mut frame = Vec::new();
-        control.encode(&mut frame);
-        let mut state = self.lock();
-        state.queue.push_mark(frame.into());
-        self.unlock(state, true);
-    }
-
-    /// Lets `link` take from the queue: control frames at once, messages when the peer has said how far it is.
-    pub(crate) fn attach(&self, link: LinkId, window: u64, controls: &[Control]) {
-        let mut state = self.lock();
-        state.link = Some(link);
-        state.open = false;
-        state.greeted = false;
-        state.closed = false;
-        state.window = window;
-        state.control.clear();
-        controls.iter().for_each(|control| control.encode(&mut state.control));
-        self.unlock(state, true);
-    }
-
-    /// Takes the queue from `link`, which is broken, and from its writer. What it had taken counts as not sent.
-    pub(crate) fn detach(&self, link: LinkId) {
-        let mut state = self.lock();
-        if state.link == Some(link) {
-            state.link = None;
-            state.open = false;
-            state.lagging = false;
-            state.stuck = None;
-        }
-        self.unlock(state, true);
-    }
-
-    /// The peer has said how far it is. Returns false when that cannot be.
-    pub(crate) fn resume(&self, received: Received) -> bool {
-        let mut state = self.lock();
-        let Some(arrived) = state.queue.resume(received.messages) else { return false };
-        for (reason, count) in arrived {
-            self.dropped.take_back(reason, count);
-        }
-        state.written = received.bytes;
-        state.consumed = received.consumed;
-        state.open = true;
-        self.unlock(state, true);
-        true
-    }
-
-    /// Whether messages flow on this link.
-    pub(crate) fn is_open(&self, link: LinkId) -> bool {
-        let state = self.lock();
-        state.link == Some(link) && state.open
-    }
-
-    /// The peer has confirmed messages, and its listeners have taken bytes.
-    pub(crate) fn confirm(&self, received: Received) {
-        let mut state = self.lock();
-        state.queue.confirm(received.messages);
-        let consumed = state.consumed.max(received.consumed).min(state.written);
-        state.progress += consumed - state.consumed;
-        state.consumed = consumed;
-        let wake_writer = !state.queue.is_drained();
-        self.unlock(state, wake_writer);
-    }
-
-    /// The peer has told a number that changes when it takes messages.
-    pub(crate) fn note_taken(&self, taken: u64) {
-        let mut state = self.lock();
-        if state.taken != taken {
-            state.taken = taken;
-            state.progress += 1;
-        }
-    }
-
-    /// A number that changes when the peer takes messages.
-    pub(crate) fn progress(&self) -> u64 {
-        self.lock().progress
     }
 
     /// Everything that was queued is dropped, and nothing is queued any more.
@@ -397,7 +265,7 @@ impl Outbox {
 
     /// Messages that were ever queued for the peer, or dropped instead.
     pub(crate) fn sent(&self) -> u64 {
-        self.lock().sent
+        self.lock().queue.sent()
     }
 
     /// Bytes and messages that wait to be written, and whether the peer lags.
@@ -420,124 +288,5 @@ impl Outbox {
     /// Messages that the peer has not confirmed.
     pub(crate) fn unconfirmed(&self) -> u64 {
         self.lock().queue.unconfirmed()
-    }
-
-    /// Notes that listeners here have taken the peer's messages up to `consumed` bytes: from time to time it is told.
-    pub(crate) fn note_consumed(&self, consumed: u64) {
-        if consumed.saturating_sub(self.confirmed.load(Relaxed)) >= self.ack_every {
-            self.request_ack();
-        }
-    }
-
-    /// Has the peer told how far its messages have come.
-    pub(crate) fn request_ack(&self) {
-        if !self.ack_due.swap(true, Relaxed) {
-            self.wake_writer();
-        }
-    }
-
-    /// Collects what `link` is to write next. `received` is what to confirm along with it.
-    pub(crate) fn gather(
-        &self,
-        link: LinkId,
-        received: impl FnOnce() -> Received,
-        lend: Lend<'_>,
-        slices: &mut VecDeque<Bytes>,
-        cx: Option<&Context<'_>>,
-    ) -> Gather {
-        let mut state = self.lock();
-        if state.link != Some(link) {
-            return Gather::Stop;
-        }
-        if let Some(cx) = cx {
-            // Before looking, so that what comes after the look wakes it.
-            *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
-        }
-        let mut batch = 0;
-        let mut data = Vec::new();
-        while state.open
-            && !state.frozen
-            && batch < BATCH
-            && state.written.saturating_sub(state.consumed) < state.window
-        {
-            let before = data.len();
-            let Some(bytes) = state.queue.take(lend, &mut data) else { break };
-            state.written += bytes;
-            // What the link has to carry: a payload that is lent to the peer does not count.
-            let carried: usize = data[before..].iter().map(Bytes::len).sum();
-            batch += (carried as u64).max(1);
-        }
-        state.progress += batch;
-        if state.lagging && state.queue.is_drained() {
-            state.lagging = false;
-        }
-        // The first frame on a link is the resume, which stands among the control frames.
-        let due = state.greeted && self.ack_due.swap(false, Relaxed);
-        if due || (state.greeted && (batch > 0 || !state.control.is_empty())) {
-            let received = received();
-            if due || received.consumed != self.confirmed.load(Relaxed) {
-                self.confirmed.store(received.consumed, Relaxed);
-                let mut frame = Vec::with_capacity(32);
-                Control::Ack(received).encode(&mut frame);
-                slices.push_back(frame.into());
-            }
-        }
-        if !state.control.is_empty() {
-            slices.push_back(std::mem::take(&mut state.control).into());
-            state.greeted = true;
-        }
-        slices.extend(data.drain(..));
-        let gathered = if slices.is_empty() { Gather::Idle } else { Gather::Ready };
-        self.unlock(state, false);
-        gathered
-    }
-}
-
-/// Waiting for room; see [`Bounded`](crate::room::Bounded).
-impl Outbox {
-    pub(crate) fn poll_room(&self, ticket: &mut Option<u64>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.lock();
-        if !self.must_wait() {
-            return Poll::Ready(());
-        }
-        state.waiters.register(ticket, cx);
-        Poll::Pending
-    }
-
-    pub(crate) fn forget(&self, ticket: u64) {
-        self.lock().waiters.forget(ticket);
-    }
-
-    pub(crate) fn check_lag(&self, now: Instant, max_wait: Duration) -> Lag {
-        let mut state = self.lock();
-        if !self.must_wait() {
-            state.stuck = None;
-            return Lag::Over;
-        }
-        let progress = state.progress;
-        let since = match state.stuck {
-            Some((since, then)) if then == progress => since,
-            _ => state.stuck.insert((now, progress)).0,
-        };
-        if now < since + max_wait {
-            // Whether it is stuck or slow it says itself, if it is there at all. A hub may have to ask on.
-            let link = state.link;
-            if link.is_some() && now > since {
-                Control::Ping.encode(&mut state.control);
-            }
-            self.unlock(state, true);
-            return Lag::Until((now + max_wait / ASKED).min(since + max_wait));
-        }
-        state.stuck = None;
-        if self.policy == Policy::Evict {
-            return Lag::Evict;
-        }
-        state.lagging = true;
-        if self.policy == Policy::Latest {
-            let dropped = state.queue.keep_latest(DropReason::Lagging);
-            self.dropped.add(DropReason::Lagging, dropped);
-        }
-        self.unlock(state, false);
-        Lag::Over
     }
 }

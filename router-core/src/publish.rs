@@ -18,7 +18,7 @@ use crate::{
     routes::Route,
     run::Run,
     session::Session,
-    wire::data::DataHeader,
+    wire::data::{DataHeader, SmallFrame},
 };
 
 thread_local! {
@@ -31,7 +31,7 @@ const KEPT_SCRATCH: usize = 64 * 1024;
 
 /// Whom one event goes to.
 struct Targets<'a> {
-    event: &'a Arc<str>,
+    route: &'a Route,
     listeners: &'a [Arc<ListenerQueue>],
     peers: &'a [Arc<Session>],
     /// The one node that it is for, if it is not for all that listen.
@@ -46,16 +46,66 @@ impl Exchange {
         payload: &dyn Payload,
         options: &EmitOptions,
     ) -> Result<Publish> {
+        if let Some(bytes) = payload.shared()
+            && options.scope == Scope::All
+            && self.publish_quickly(event, bytes)
+        {
+            return Ok(Publish::Done);
+        }
+        self.publish_carefully(event, payload, options.scope)
+    }
+
+    /// Queues a message for everyone, if nothing stands in its way: a small one to those whom this thread has emitted
+    /// this event to lately, none of whom is full. Otherwise it does nothing, and returns false.
+    #[inline(always)]
+    fn publish_quickly(&self, event: &str, payload: &Bytes) -> bool {
+        if self.is_closed() || handler::is_inside() || payload.len() >= LARGE {
+            return false;
+        }
+        let Some(recent) = self.routes.recent(event) else { return false };
+        let published = self.publish_to_all(&recent.route, payload);
+        recent.put_back();
+        published
+    }
+
+    #[inline(always)]
+    fn publish_to_all(&self, route: &Route, payload: &Bytes) -> bool {
+        let targets = Targets::all(route);
+        if targets.are_none() {
+            // Those who listened may have left because this router shuts down.
+            return !self.is_closed();
+        }
+        if targets.are_full() || self.check_size(payload.len(), &targets).is_err() {
+            return false;
+        }
+        pace::emit();
+        targets.send_small(Codec::Raw, payload);
+        if !targets.listeners.is_empty() {
+            self.hand_here(Codec::Raw, payload, &targets);
+        }
+        true
+    }
+
+    /// The same in all cases.
+    #[inline(never)]
+    fn publish_carefully(&self, event: &str, payload: &dyn Payload, scope: Scope) -> Result<Publish> {
         if self.is_closed() {
             return Err(Error::Closed);
         }
         let route = self.routes.of(event)?;
-        let targets = self.targets(&route, options.scope)?;
-        if targets.listeners.is_empty() && targets.peers.is_empty() {
+        let mut targets = Targets::all(&route);
+        if scope != Scope::All {
+            self.narrow(&mut targets, scope)?;
+        }
+        if targets.are_none() {
             // Those who listened may have left because this router shuts down.
             return if self.is_closed() { Err(Error::Closed) } else { Ok(Publish::Done) };
         }
-        if let Some(full) = self.find_full(&targets)? {
+        if handler::is_inside() {
+            self.check_budget(&targets)?;
+        } else if targets.are_full()
+            && let Some(full) = self.find_full(&targets)
+        {
             return Ok(full);
         }
         pace::emit();
@@ -66,27 +116,23 @@ impl Exchange {
         Ok(Publish::Done)
     }
 
-    /// Those of a route whom the scope names.
-    fn targets<'a>(&self, route: &'a Route, scope: Scope) -> Result<Targets<'a>> {
-        let all = Targets {
-            event: &route.name,
-            listeners: &route.listeners,
-            peers: &route.peers,
-            destination: None,
-        };
-        Ok(match scope {
-            Scope::All => all,
-            Scope::Remote => Targets { listeners: &[], ..all },
-            Scope::Local => Targets { peers: &[], ..all },
-            Scope::Node(node) if node == self.node_id => Targets { peers: &[], ..all },
+    /// Leaves of the targets those whom the scope names.
+    fn narrow(&self, targets: &mut Targets<'_>, scope: Scope) -> Result<()> {
+        match scope {
+            Scope::All => {}
+            Scope::Remote => targets.listeners = &[],
+            Scope::Local => targets.peers = &[],
+            Scope::Node(node) if node == self.node_id => targets.peers = &[],
             Scope::Node(node) => {
-                let unknown = || Error::UnknownNode { node_id: node, event: route.name.to_string() };
+                let unknown = || Error::UnknownNode { node_id: node, event: targets.route.name.to_string() };
                 let hop = self.hop(node).ok_or_else(unknown)?;
-                let peer = all.peers.iter().find(|session| session.peer.node_id == hop);
-                let peers = peer.map_or(&[][..], std::slice::from_ref);
-                Targets { listeners: &[], peers, destination: Some(node), ..all }
+                let peer = targets.peers.iter().find(|session| session.peer.node_id == hop);
+                targets.peers = peer.map_or(&[][..], std::slice::from_ref);
+                targets.listeners = &[];
+                targets.destination = Some(node);
             }
-        })
+        }
+        Ok(())
     }
 
     /// Encodes a payload and queues the message.
@@ -101,7 +147,7 @@ impl Exchange {
                 self.queue_large(codec, &std::mem::take(&mut scratch).into(), targets)
             }
             Ok(Encoded::Shared(bytes)) => self.queue_shared(&bytes, targets),
-            Err(source) => Err(Error::Encode { event: targets.event.to_string(), source }),
+            Err(source) => Err(Error::Encode { event: targets.route.name.to_string(), source }),
         };
         if (1..=KEPT_SCRATCH).contains(&scratch.capacity()) {
             scratch.clear();
@@ -110,24 +156,27 @@ impl Exchange {
         queued
     }
 
-    /// A queue that the caller has to wait for, if there is one.
-    fn find_full(&self, targets: &Targets<'_>) -> Result<Option<Publish>> {
-        if handler::is_inside() {
-            let listener = targets.listeners.iter().find(|listener| listener.is_beyond_budget());
-            let peer = targets.peers.iter().find(|session| session.outbox.is_beyond_budget());
-            let queue = listener.map(listener_name).or_else(|| peer.map(peer_name));
-            return queue.map_or(Ok(None), |queue| {
+    /// Fails when a handler, which does not wait, may queue no more.
+    fn check_budget(&self, targets: &Targets<'_>) -> Result<()> {
+        let listener = targets.listeners.iter().find(|listener| listener.is_beyond_budget());
+        let peer = targets.peers.iter().find(|session| session.outbox.is_beyond_budget());
+        match listener.map(listener_name).or_else(|| peer.map(peer_name)) {
+            None => Ok(()),
+            Some(queue) => {
                 let hint = "a handler does not wait for room, it may queue up to `.handler_budget(..)`";
-                Err(Error::Full { event: targets.event.to_string(), queue, hint })
-            });
+                Err(Error::Full { event: targets.route.name.to_string(), queue, hint })
+            }
         }
+    }
+
+    /// A queue that the caller has to wait for, if there is one.
+    #[cold]
+    fn find_full(&self, targets: &Targets<'_>) -> Option<Publish> {
         if let Some(listener) = targets.listeners.iter().find(|listener| listener.must_wait()) {
-            return Ok(Some(self.full(listener_name(listener), listener.clone())));
+            return Some(self.full(listener_name(listener), listener.clone()));
         }
-        if let Some(session) = targets.peers.iter().find(|session| session.outbox.must_wait()) {
-            return Ok(Some(self.full(peer_name(session), session.clone())));
-        }
-        Ok(None)
+        let session = targets.peers.iter().find(|session| session.outbox.must_wait())?;
+        Some(self.full(peer_name(session), session.clone()))
     }
 
     fn full(&self, queue: String, bounded: Arc<dyn Bounded>) -> Publish {
@@ -137,25 +186,25 @@ impl Exchange {
 
     /// Queues a message whose payload is copied.
     fn queue_small(&self, codec: Codec, payload: &[u8], targets: &Targets<'_>) -> Result<()> {
-        let header = self.header(codec, payload.len(), targets)?;
-        self.send_small(header, payload, targets);
+        self.check_size(payload.len(), targets)?;
+        targets.send_small(codec, payload);
         if !targets.listeners.is_empty() {
-            self.hand_here(header, &Bytes::copy_from_slice(payload), targets);
+            self.hand_here(codec, &Bytes::copy_from_slice(payload), targets);
         }
         Ok(())
     }
 
     /// Queues a message whose payload stays where it is.
     fn queue_large(&self, codec: Codec, payload: &Bytes, targets: &Targets<'_>) -> Result<()> {
-        let header = self.header(codec, payload.len(), targets)?;
+        self.check_size(payload.len(), targets)?;
         if !targets.peers.is_empty() {
-            let head = header.head(targets.event, payload.len());
+            let head = targets.header(codec).head(&targets.route.name, payload.len());
             let shared = self.shareable(payload.clone(), targets.peers.iter());
             for session in targets.peers {
                 session.outbox.push(Outgoing::Large(head.clone(), shared.clone()), None);
             }
         }
-        self.hand_here(header, payload, targets);
+        self.hand_here(codec, payload, targets);
         Ok(())
     }
 
@@ -164,44 +213,71 @@ impl Exchange {
         if payload.len() >= LARGE {
             return self.queue_large(Codec::Raw, payload, targets);
         }
-        let header = self.header(Codec::Raw, payload.len(), targets)?;
-        self.send_small(header, payload, targets);
-        if !targets.listeners.is_empty() {
-            self.hand_here(header, payload, targets);
+        self.check_size(payload.len(), targets)?;
+        targets.send_small(Codec::Raw, payload);
+        self.hand_here(Codec::Raw, payload, targets);
+        Ok(())
+    }
+
+    /// Whether a frame with so many bytes of payload may be sent.
+    ///
+    /// # Errors
+    ///
+    /// When it would be too large.
+    #[inline(always)]
+    fn check_size(&self, payload: usize, targets: &Targets<'_>) -> Result<()> {
+        let (size, limit) = (targets.route.head.len() + payload, self.frame_limit.load(Relaxed));
+        if size - 4 > limit {
+            return Err(targets.too_large(size, limit));
         }
         Ok(())
     }
 
-    /// The header of a message with so many bytes of payload.
-    ///
-    /// # Errors
-    ///
-    /// When the frame would be too large.
-    fn header(&self, codec: Codec, payload: usize, targets: &Targets<'_>) -> Result<DataHeader> {
-        let size = DataHeader::LEN + targets.event.len() + payload;
-        let limit = self.frame_limit.load(Relaxed);
-        if size - 4 > limit {
-            return Err(Error::FrameTooLarge { event: targets.event.to_string(), size, limit });
-        }
-        let name_len = targets.event.len() as u16;
-        Ok(DataHeader { codec, name_len, source: self.node_id, destination: targets.destination })
-    }
-
-    fn send_small(&self, header: DataHeader, payload: &[u8], targets: &Targets<'_>) {
-        let name = targets.event.as_bytes();
-        let head = header.encode(name.len() + payload.len());
-        targets
-            .peers
-            .iter()
-            .for_each(|session| session.outbox.push(Outgoing::Small(head, name, payload), None));
-    }
-
-    fn hand_here(&self, header: DataHeader, payload: &Bytes, targets: &Targets<'_>) {
+    #[inline(never)]
+    fn hand_here(&self, codec: Codec, payload: &Bytes, targets: &Targets<'_>) {
         for listener in targets.listeners {
-            let run = Run::single(targets.event.clone(), header, payload.clone());
+            let run = Run::single(targets.route.name.clone(), targets.header(codec), payload.clone());
             let pushed = listener.push(run, None);
             self.handed(listener, self.node_id, pushed);
         }
+    }
+}
+
+impl<'a> Targets<'a> {
+    #[inline]
+    fn all(route: &'a Route) -> Self {
+        Self { route, listeners: &route.listeners, peers: &route.peers, destination: None }
+    }
+
+    #[inline]
+    fn are_none(&self) -> bool {
+        self.listeners.is_empty() && self.peers.is_empty()
+    }
+
+    /// Whether one of them has to be waited for.
+    #[inline]
+    fn are_full(&self) -> bool {
+        self.peers.iter().any(|session| session.outbox.must_wait())
+            || self.listeners.iter().any(|listener| listener.must_wait())
+    }
+
+    fn header(&self, codec: Codec) -> DataHeader {
+        DataHeader { codec, destination: self.destination, ..self.route.header }
+    }
+
+    /// Queues a message whose payload is copied, for peers.
+    #[inline(always)]
+    fn send_small(&self, codec: Codec, payload: &[u8]) {
+        let destination = self.destination;
+        let frame = SmallFrame { head: &self.route.head, codec, destination, payload };
+        for session in self.peers {
+            session.outbox.push_small(&frame);
+        }
+    }
+
+    #[cold]
+    fn too_large(&self, size: usize, limit: usize) -> Error {
+        Error::FrameTooLarge { event: self.route.name.to_string(), size, limit }
     }
 }
 

@@ -10,14 +10,16 @@ use std::{
     time::Instant,
 };
 
-use cache::Cache;
-pub(crate) use cache::Lent;
+use bytes::Bytes;
+use cache::{Cache, Ends};
+pub(crate) use cache::{Lent, Recent};
 
 use crate::{
-    Limits, ListenOptions, NodeId, Policy, Result, is_pattern,
+    Codec, Limits, ListenOptions, NodeId, Policy, Result, is_pattern,
     listener::ListenerQueue,
     pattern::{PatternIndex, check_name, check_pattern},
     session::Session,
+    wire::data::DataHeader,
 };
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
@@ -27,15 +29,20 @@ type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 pub(crate) struct Route {
     /// The event's name, shared by all its messages here.
     pub(crate) name: Arc<str>,
-    /// The table that it was made of, and its version.
-    table: u64,
+    /// The header of a raw message of this node to everyone.
+    pub(crate) header: DataHeader,
+    /// The same as it is written, with the name: what stands in front of a payload.
+    pub(crate) head: Bytes,
+    ends: Ends,
+    /// The version of the table that it was made of.
     pub(crate) version: u64,
     pub(crate) listeners: Box<[Arc<ListenerQueue>]>,
     pub(crate) peers: Box<[Arc<Session>]>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Routes {
+    node_id: NodeId,
     table: Mutex<Table>,
     cache: Cache,
 }
@@ -70,6 +77,10 @@ impl Interest {
 }
 
 impl Routes {
+    pub(crate) fn new(node_id: NodeId) -> Self {
+        Self { node_id, table: Mutex::default(), cache: Cache::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,6 +98,12 @@ impl Routes {
     #[inline]
     pub(crate) fn of(&self, event: &str) -> Result<Lent> {
         self.cache.lend(event, || self.seek(event))
+    }
+
+    /// Who gets `event`, if this thread has asked lately.
+    #[inline(always)]
+    pub(crate) fn recent(&self, event: &str) -> Option<Recent> {
+        self.cache.recent(event)
     }
 
     #[cold]
@@ -108,9 +125,13 @@ impl Routes {
         // In the order in which they came, so that who listens first is handed a message first.
         listeners.sort_by_key(|listener| listener.since);
         let peers = table.peers.values().filter(|interest| interest.wants(event));
+        let name_len = event.len() as u16;
+        let header = DataHeader { codec: Codec::Raw, name_len, source: self.node_id, destination: None };
         let route = Arc::new(Route {
             name: event.into(),
-            table: self.cache.id(),
+            header,
+            head: header.head(event, 0),
+            ends: Ends::of(event),
             version: self.cache.version(),
             listeners: listeners.into(),
             peers: peers.map(|interest| interest.session.clone()).collect(),

@@ -18,11 +18,13 @@ pub enum DropReason {
     Shutdown,
     /// The listener was removed, or panicked, with messages in its queue.
     Unsubscribed,
+    /// It came over a broker's channel of ours, and no node of ours has written it.
+    Foreign,
 }
 
 impl DropReason {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Lagging,
         Self::Evicted,
         Self::Disconnected,
@@ -30,6 +32,7 @@ impl DropReason {
         Self::Unclaimed,
         Self::Shutdown,
         Self::Unsubscribed,
+        Self::Foreign,
     ];
 
     /// Its number on the wire, and its place among the counters.

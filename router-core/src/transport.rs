@@ -1,8 +1,7 @@
 //! The contract of transports.
 //!
 //! A [`Transport`] is a configuration. It says which [`Wire`] it makes: links between two nodes each (memory, ipc,
-//! tcp), for which everything above the byte stream is written once, here; a bus (a broker that fans out already)
-//! will be the second kind.
+//! tcp), or a bus, a broker that every node connects to (redis, nats, zmq). Everything above is written once, here.
 //!
 //! Batches of frames cross the dynamic boundary, never single messages.
 
@@ -20,7 +19,7 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::{Address, NodeId, Pool, Result};
+use crate::{Address, Bus, Incarnation, NodeId, Pool, Result};
 
 /// A future behind a dynamic boundary: one for each dial and listen, none for messages.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -50,6 +49,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
 pub enum Wire {
     /// Byte streams between two nodes each.
     Links(Arc<dyn Connector>),
+    /// A broker between all nodes.
+    Bus(Arc<dyn Bus>),
 }
 
 /// What a transport keeps of the promises; what it does not keep is counted and said.
@@ -60,18 +61,27 @@ pub struct Capability {
     pub reliable: bool,
     /// Several machines can be reached.
     pub remote: bool,
+    /// Nodes meet at a broker: they have no addresses of their own and find each other, whatever the topology is, and
+    /// each reaches every other one.
+    pub broker: bool,
 }
 
 impl Capability {
     /// A transport that keeps every promise.
     pub fn reliable() -> Self {
-        Self { reliable: true, remote: false }
+        Self { reliable: true, remote: false, broker: false }
     }
 
     /// The same, across machines.
     #[must_use = "a `Capability` is a value"]
     pub fn remote(self) -> Self {
         Self { remote: true, ..self }
+    }
+
+    /// The same, through a broker.
+    #[must_use = "a `Capability` is a value"]
+    pub fn broker(self) -> Self {
+        Self { broker: true, ..self }
     }
 }
 
@@ -127,6 +137,9 @@ pub trait Connector: fmt::Debug + Send + Sync + 'static {
     fn pool(&self) -> Option<Arc<dyn Pool>> {
         None
     }
+
+    /// The node that uses it is gone: nothing is dialled any more. Returns at once, idempotent.
+    fn close(&self) {}
 }
 
 /// Takes in the links that others dial. Dropping it stops listening and removes what it left in the file system.
@@ -134,8 +147,35 @@ pub trait Acceptor: fmt::Debug + Send + 'static {
     /// What it really listens on, the port filled in.
     fn addresses(&self) -> Vec<Address>;
 
+    /// What members of the cluster are told to dial. Default: the [`addresses`](Self::addresses).
+    fn reached_at(&self) -> Vec<Address> {
+        self.addresses()
+    }
+
     /// The next link. After an error the acceptor goes on; who calls pauses if it would come again at once.
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Arc<dyn Link>>>;
+
+    /// What else the node should hear of. Default: never anything.
+    fn poll_news(&mut self, _cx: &mut Context<'_>) -> Poll<News> {
+        Poll::Pending
+    }
+}
+
+/// What an [`Acceptor`] hears of besides links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum News {
+    /// Another node of the cluster is there.
+    Member {
+        /// Its id.
+        node_id: NodeId,
+        /// Its life.
+        incarnation: Incarnation,
+        /// What to dial.
+        address: Address,
+    },
+    /// So many packets came that no node of ours has written.
+    Foreign(u64),
 }
 
 /// How a link says when it may be tried again.

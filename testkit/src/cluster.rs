@@ -17,6 +17,11 @@ pub fn node(fixture: &dyn Fixture, id: u32) -> RouterBuilder {
         .connect_timeout(DEADLINE)
 }
 
+/// Whether nodes meet at a broker, and have no addresses of their own.
+pub fn meets_at_a_broker(fixture: &dyn Fixture) -> bool {
+    fixture.transport().capability().broker
+}
+
 /// The addresses to which a node that starts after `started` attaches, so that it is connected with all of
 /// them when its `open` returns: the hub's in a star, else everyone's.
 pub fn entrances(topology: Topology, started: &[Arc<Router>]) -> Vec<Address> {

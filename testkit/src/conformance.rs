@@ -96,6 +96,23 @@ macro_rules! conformance {
     };
 }
 
+/// The same for a bus, where nodes meet whatever the topology is: once.
+#[macro_export]
+macro_rules! bus_conformance {
+    ($name:ident, $transports:expr) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+            fn setup(topology: $crate::cases::Topology) -> $crate::Setup {
+                $crate::Setup::new(topology, $transports)
+            }
+            mod bus {
+                $crate::__conformance_cases!(__conformance_stamp[Mesh]);
+            }
+        }
+    };
+}
+
 /// The list of all cases, handed to another macro.
 #[doc(hidden)]
 #[macro_export]

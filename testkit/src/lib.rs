@@ -6,6 +6,8 @@
 //! * [`Checker`] counts lost, duplicated and reordered messages, for all tests under load.
 //! * [`Proxy`] stands between two nodes and cuts, stalls or refuses their link; [`Raw`] is a client that says
 //!   what no node says.
+//! * [`Broker`] is a bus within the process that loses what a test says.
+//! * [`RedisServer`] is a private server, [`Guarded`] any process that must not outlive its test.
 //! * [`Stopwatch`] asserts that something was over in time, and knows when the machine was busy.
 //! * [`PrivateDir`], [`deadline`], [`eventually`], [`run`]: a place, a bound and a runtime for each test.
 
@@ -13,26 +15,32 @@ pub mod cases;
 #[doc(no_inline)]
 pub use tokio;
 
+mod broker;
 mod checker;
 mod cluster;
 mod conformance;
 mod deadline;
 mod fixture;
+mod guarded;
 mod nowhere;
 mod private_dir;
 mod process;
 mod proxy;
 mod raw;
+mod redis;
 mod stopwatch;
 
+pub use broker::Broker;
 pub use checker::{Checker, Numbered, Tally};
-pub use cluster::{Cluster, Router, entrances, node};
+pub use cluster::{Cluster, Router, entrances, meets_at_a_broker, node};
 pub use conformance::{run, run_case};
 pub use deadline::{DEADLINE, deadline, eventually, next};
 pub use fixture::{Fixture, Setup};
+pub use guarded::Guarded;
 pub use nowhere::Nowhere;
 pub use private_dir::PrivateDir;
 pub use process::{address_space, open_files};
 pub use proxy::{Direction, Proxy};
 pub use raw::{Raw, frame, hello};
+pub use redis::RedisServer;
 pub use stopwatch::Stopwatch;

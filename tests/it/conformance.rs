@@ -1,6 +1,7 @@
 //! The suite, for every link transport and topology.
 
-use tidings::transport::Memory;
+use tidings::transport::{Memory, Redis};
+use tidings_testkit::{Broker, RedisServer};
 
 use crate::setups;
 
@@ -14,3 +15,13 @@ tidings_testkit::conformance!(ipc, setups::at_path);
 tidings_testkit::conformance!(ipc_without_shared_memory, setups::at_path_without_shared_memory);
 
 tidings_testkit::conformance!(tcp, setups::at_loopback);
+
+tidings_testkit::bus_conformance!(broker, {
+    let broker = Broker::default();
+    move |_directory, _number| broker.clone()
+});
+
+tidings_testkit::bus_conformance!(redis, {
+    let server = RedisServer::start();
+    move |_directory, _number| Redis::connect(server.url())
+});

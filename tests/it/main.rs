@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod acceptance;
+mod bus;
 mod conformance;
 mod faults;
 mod fuzz_corpora;
@@ -9,6 +10,7 @@ mod handlers;
 mod hostile_input;
 mod observers;
 mod pinned_api;
+mod redis;
 mod setups;
 #[cfg(target_os = "linux")]
 mod shared_memory;

@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -20,8 +21,7 @@ use super::{
     wire::{TURN, Wired},
 };
 use crate::{
-    Acceptor, Address, Link, Readiness, Timeout, Transport, Wire,
-    builder::wire_for,
+    Acceptor, Address, Connector, DropReason, Link, News, Readiness, Timeout,
     exchange::{Carrier, Exchange},
     protocol::{Action, DialId, LinkEnd, LinkId},
     reactor::{Source, Turn},
@@ -44,12 +44,26 @@ fn is_lasting(error: &io::Error) -> bool {
     !matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
+/// Takes in all that there is besides links.
+pub(super) fn hear(exchange: &Exchange, acceptor: &mut dyn Acceptor, cx: &mut Context<'_>) {
+    while let Poll::Ready(news) = acceptor.poll_news(cx) {
+        match news {
+            News::Member { node_id, incarnation, address } => {
+                let now = Instant::now();
+                exchange.tell(now, |machine| machine.found(now, node_id, incarnation, address));
+            }
+            News::Foreign(count) => exchange.count_drop(DropReason::Foreign, count),
+        }
+    }
+}
+
 /// The links of a node, and the tasks that serve them.
 #[derive(Debug)]
 pub(crate) struct Carriers {
     /// Weak: the exchange owns its carrier.
     exchange: Weak<Exchange>,
-    transports: Vec<Arc<dyn Transport>>,
+    /// What makes links, with the schemes of the addresses that they are for.
+    connectors: Vec<(&'static str, Arc<dyn Connector>)>,
     wires: Mutex<HashMap<LinkId, Arc<Wired>>>,
     next_link: AtomicU64,
     stopped: AtomicBool,
@@ -59,10 +73,13 @@ pub(crate) struct Carriers {
 }
 
 impl Carriers {
-    pub(crate) fn new(exchange: &Arc<Exchange>, transports: Vec<Arc<dyn Transport>>) -> Arc<Self> {
+    pub(crate) fn new(
+        exchange: &Arc<Exchange>,
+        connectors: Vec<(&'static str, Arc<dyn Connector>)>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             exchange: Arc::downgrade(exchange),
-            transports,
+            connectors,
             wires: Mutex::default(),
             next_link: AtomicU64::new(1),
             stopped: AtomicBool::new(false),
@@ -71,8 +88,8 @@ impl Carriers {
         })
     }
 
-    pub(crate) fn transports(&self) -> &[Arc<dyn Transport>] {
-        &self.transports
+    pub(crate) fn connectors(&self) -> impl Iterator<Item = &Arc<dyn Connector>> {
+        self.connectors.iter().map(|(_, connector)| connector)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<LinkId, Arc<Wired>>> {
@@ -82,7 +99,7 @@ impl Carriers {
     /// Starts to accept links and to let timers run out.
     pub(crate) fn start(self: &Arc<Self>, acceptors: &Arc<Mutex<Vec<Box<dyn Acceptor>>>>) {
         let Some(exchange) = self.exchange.upgrade() else { return };
-        if !self.transports.is_empty() {
+        if !self.connectors.is_empty() {
             runtime::io().spawn(self.clone().accept(exchange.clone(), acceptors.clone()));
         }
         runtime::io().spawn(self.clone().keep_time(exchange));
@@ -97,6 +114,7 @@ impl Carriers {
             exchange.alarm.notify_one();
         }
         self.lock().drain().for_each(|(_, wire)| wire.link().close());
+        self.connectors().for_each(|connector| connector.close());
     }
 
     /// Closes all links when everyone has answered our goodbye, or at that time.
@@ -118,8 +136,9 @@ impl Carriers {
         loop {
             let accepted = std::future::poll_fn(|cx| {
                 let mut acceptors = lock_acceptors(&acceptors);
+                acceptors.iter_mut().for_each(|acceptor| hear(&exchange, &mut **acceptor, cx));
                 let mut ready = acceptors.iter_mut().map(|acceptor| acceptor.poll_accept(cx));
-                ready.find(std::task::Poll::is_ready).unwrap_or(std::task::Poll::Pending)
+                ready.find(Poll::is_ready).unwrap_or(Poll::Pending)
             });
             let accepted = tokio::select! {
                 accepted = accepted => accepted,
@@ -185,14 +204,16 @@ impl Carriers {
     }
 
     async fn dial(self: Arc<Self>, id: DialId, address: Address) {
-        let dialled = match wire_for(&self.transports, &address) {
-            Ok(Wire::Links(connector)) => {
+        let connector = self.connectors.iter().find(|(scheme, _)| address.is_served_by(scheme));
+        let dialled = match connector {
+            Some((_, connector)) => {
                 let dialling = Box::pin(async { connector.dial(&address).await });
                 Timeout::new(DIAL_TIMEOUT, dialling)
                     .await
                     .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
             }
-            Err(error) => Err(io::Error::other(error)),
+            // A member told of it that stands on a transport that this node does not have.
+            None => Err(io::ErrorKind::Unsupported.into()),
         };
         let Some(exchange) = self.exchange.upgrade() else { return };
         let now = Instant::now();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use bytes::Bytes;
 
 /// How many buffers are kept, and how many bytes they have together at most.
-const KEPT: usize = 4;
+const KEPT: usize = 16;
 const KEPT_BYTES: usize = 4 << 20;
 
 /// Buffers of one link whose messages are all gone. Memory that is fresh from the system costs about as much as what is
@@ -18,11 +18,12 @@ impl Spare {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An empty buffer for so many bytes. One that is kept has less than twice of that.
+    /// An empty buffer for so many bytes. One that is kept has less than twice of that; of these it is the one that came
+    /// back last, which is in the caches still.
     pub(super) fn take(&self, capacity: usize) -> Vec<u8> {
         let mut kept = self.lock();
         let fits = |buffer: &Vec<u8>| (capacity..2 * capacity).contains(&buffer.capacity());
-        let found = kept.iter().position(fits).map(|index| kept.swap_remove(index));
+        let found = kept.iter().rposition(fits).map(|index| kept.remove(index));
         drop(kept);
         found.unwrap_or_else(|| Vec::with_capacity(capacity))
     }
@@ -88,7 +89,7 @@ mod tests {
     #[test]
     fn no_more_is_kept_than_the_bounds_say() {
         let spare = Arc::new(Spare::default());
-        (0..10).for_each(|_| drop(spare.lend(Vec::with_capacity(100))));
+        (0..2 * KEPT).for_each(|_| drop(spare.lend(Vec::with_capacity(100))));
         assert_eq!(spare.lock().len(), KEPT);
         drop(spare.lend(Vec::with_capacity(KEPT_BYTES)));
         assert!(spare.lock().iter().all(|buffer| buffer.capacity() < KEPT_BYTES));

@@ -4,17 +4,25 @@
 //! A message that is dropped leaves a gap with its number, which the peer is told of in its place. So after any cut
 //! the peer's count says exactly what to send again.
 
+mod chunk;
+mod outgoing;
 #[cfg(test)]
 mod tests;
 
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
+use chunk::{Body, Chunk};
+
+pub(crate) use outgoing::Outgoing;
 
 use crate::{
-    DropReason, NodeId, Token,
+    DropReason, Token,
     credit::Credit,
-    wire::{control::Control, data::DataHeader, frame},
+    wire::{
+        control::Control,
+        data::{DataHeader, SmallFrame},
+    },
 };
 
 /// How many bytes of small messages share one buffer: what a socket takes at once.
@@ -32,180 +40,142 @@ const SPARE: usize = 16;
 /// Lends a payload to the other end of a link; see [`Link::lend`](crate::Link::lend).
 pub(crate) type Lend<'a> = &'a dyn Fn(&Bytes) -> Option<Token>;
 
-/// One or more whole messages to queue.
-#[derive(Debug, Clone)]
-pub(crate) enum Outgoing<'a> {
-    /// One small message, copied: header, name and payload.
-    Small([u8; DataHeader::LEN], &'a [u8], &'a [u8]),
-    /// One large one: header and name, then the payload.
-    Large(Bytes, Bytes),
-    /// Messages one behind the other, as another link brought them.
-    Block(Bytes, u64),
-}
-
-impl<'a> Outgoing<'a> {
-    /// One small message, copied from a whole frame.
-    pub(crate) fn frame(frame: &'a [u8]) -> Self {
-        let (header, rest) = frame.split_first_chunk().expect("the frame was checked when it was read");
-        let (name, payload) = rest.split_at(DataHeader::name_of(frame).len());
-        Self::Small(*header, name, payload)
-    }
-
-    /// How many messages it is.
-    pub(crate) fn messages(&self) -> u64 {
-        if let Self::Block(_, count) = self { *count } else { 1 }
-    }
-
-    /// The name of the event; of the first one in a block.
-    fn event(&self) -> &[u8] {
-        match self {
-            Self::Small(_, name, _) => name,
-            Self::Large(head, _) => DataHeader::name_of(head),
-            Self::Block(frames, _) => DataHeader::name_of(frames),
-        }
-    }
-
-    fn source(&self) -> NodeId {
-        DataHeader::source_of(match self {
-            Self::Small(header, ..) => header,
-            Self::Large(head, _) => head,
-            Self::Block(frames, _) => frames,
-        })
-    }
-}
-
-#[derive(Debug)]
-enum Body {
-    /// Small messages, and room for more.
-    Open(Vec<u8>),
-    /// Messages one behind the other.
-    Frames(Bytes),
-    /// One message: header and name, then the payload.
-    Large(Bytes, Bytes),
-    /// Messages that were dropped. `told`: it was written once, so the peer counts it when it counts that far.
-    Gap { source: NodeId, reason: DropReason, told: bool },
-    /// A control frame that keeps its place among the messages.
-    Mark(Bytes),
-}
-
-#[derive(Debug)]
-struct Chunk {
-    first: u64,
-    messages: u64,
-    bytes: u64,
-    body: Body,
-    /// Given back when the chunk is gone: the window of the peers whose messages are forwarded in it.
-    credits: Vec<Arc<Credit>>,
-}
-
-impl Chunk {
-    fn end(&self) -> u64 {
-        self.first + self.messages
-    }
-
-    fn is_message(&self) -> bool {
-        !matches!(self.body, Body::Gap { .. } | Body::Mark(_))
-    }
-}
-
 /// The queue. It has no lock, no link and no clock.
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
     chunks: VecDeque<Chunk>,
     /// How many of the chunks, from the front, were handed out to be written.
     taken: usize,
+    /// The number behind that of the last message in the chunks.
     next: u64,
+    /// Bytes and messages in the chunks that were not handed out.
     queued_bytes: u64,
     queued_messages: u64,
+    /// What was queued last. It becomes a chunk when it is full, when it is handed out, and when anything but a small
+    /// message comes behind it.
+    open: Open,
     spare: Vec<Vec<u8>>,
     /// Credits of chunks that are gone, for the caller to drop once it holds no lock.
     pub(crate) released: Vec<Arc<Credit>>,
 }
 
+/// Small messages one behind the other, and room for more.
+#[derive(Debug, Default)]
+struct Open {
+    buffer: Vec<u8>,
+    messages: u64,
+    credits: Vec<Arc<Credit>>,
+}
+
 impl SendQueue {
     /// Bytes that were not handed out yet.
+    #[inline]
     pub(crate) fn queued_bytes(&self) -> u64 {
-        self.queued_bytes
+        self.queued_bytes + self.open.buffer.len() as u64
     }
 
     /// Messages that were not handed out yet.
+    #[inline]
     pub(crate) fn queued_messages(&self) -> u64 {
-        self.queued_messages
+        self.queued_messages + self.open.messages
+    }
+
+    /// Messages that were ever queued, or counted as dropped.
+    #[inline]
+    pub(crate) fn sent(&self) -> u64 {
+        self.next + self.open.messages
     }
 
     /// Messages that the peer has not confirmed, gaps not counted.
     pub(crate) fn unconfirmed(&self) -> u64 {
-        self.chunks.iter().filter(|chunk| chunk.is_message()).map(|chunk| chunk.messages).sum()
+        let chunks = self.chunks.iter().filter(|chunk| chunk.is_message());
+        chunks.map(|chunk| chunk.messages).sum::<u64>() + self.open.messages
     }
 
     /// Whether everything was handed out.
+    #[inline]
     pub(crate) fn is_drained(&self) -> bool {
-        self.taken == self.chunks.len()
+        self.open.messages == 0 && self.taken == self.chunks.len()
+    }
+
+    /// Queues one small message.
+    #[inline]
+    pub(crate) fn push_small(&mut self, frame: &SmallFrame<'_>) {
+        frame.append_to(self.room(frame.len()));
+        self.open.messages += 1;
     }
 
     /// Queues messages.
-    #[inline]
-    pub(crate) fn push(&mut self, outgoing: Outgoing<'_>, credit: Option<&Arc<Credit>>) {
+    pub(crate) fn push(&mut self, outgoing: Outgoing, credit: Option<&Arc<Credit>>) {
         match outgoing {
-            Outgoing::Small(header, name, payload) => {
-                let buffer = self.open(DataHeader::LEN + name.len() + payload.len(), 1, credit);
-                buffer.extend_from_slice(&header);
-                buffer.extend_from_slice(name);
-                buffer.extend_from_slice(payload);
-            }
             Outgoing::Block(frames, count) if frames.len() < LARGE => {
-                self.open(frames.len(), count, credit).extend_from_slice(&frames);
+                self.room(frames.len()).extend_from_slice(&frames);
+                self.open.messages += count;
+                self.open.credits.extend(credit.cloned());
             }
             Outgoing::Block(frames, count) => {
                 let bytes = frames.len();
-                self.add(Body::Frames(frames), count, bytes, credit);
+                self.add(Body::Frames(frames), count, bytes, credit.cloned().into_iter().collect());
             }
             Outgoing::Large(head, payload) => {
                 let bytes = head.len() + payload.len();
-                self.add(Body::Large(head, payload), 1, bytes, credit);
+                self.add(Body::Large(head, payload), 1, bytes, credit.cloned().into_iter().collect());
             }
         }
     }
 
-    /// The buffer that messages of so many bytes are to be appended to, which are counted as queued.
-    #[inline(always)]
-    fn open(&mut self, length: usize, messages: u64, credit: Option<&Arc<Credit>>) -> &mut Vec<u8> {
-        let room = match self.chunks.back() {
-            Some(Chunk { body: Body::Open(buffer), .. }) if self.chunks.len() > self.taken => {
-                CHUNK.checked_sub(buffer.len())
-            }
-            _ => None,
-        };
-        if room.is_none_or(|room| room < length) {
-            self.begin(room.is_some());
+    /// The open buffer, with room for so many bytes.
+    #[inline]
+    fn room(&mut self, length: usize) -> &mut Vec<u8> {
+        let filled = self.open.buffer.len() + length;
+        if filled > self.open.buffer.capacity() || filled > CHUNK {
+            self.make_room(length);
         }
-        self.next += messages;
-        self.queued_bytes += length as u64;
-        self.queued_messages += messages;
-        let Some(Chunk { body: Body::Open(buffer), messages: held, bytes, credits, .. }) =
-            self.chunks.back_mut()
-        else {
-            unreachable!("the last chunk is open");
-        };
-        *held += messages;
-        *bytes += length as u64;
-        if let Some(credit) = credit {
-            credits.push(credit.clone());
-        }
-        buffer.reserve(length);
-        buffer
+        &mut self.open.buffer
     }
 
-    /// Begins a buffer. Behind one that is full it need not grow step by step.
+    /// Lets the open buffer grow, or begins a new one. Behind one that is full it need not grow step by step.
     #[cold]
-    fn begin(&mut self, at_once: bool) {
-        let capacity = if at_once { CHUNK } else { FIRST };
-        let buffer = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(capacity));
-        self.add(Body::Open(buffer), 0, 0, None);
+    fn make_room(&mut self, length: usize) {
+        let full = self.open.buffer.len() + length > CHUNK;
+        if full {
+            self.settle();
+        }
+        if self.open.buffer.capacity() == 0 {
+            let capacity = if full { CHUNK } else { FIRST };
+            self.open.buffer = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(capacity));
+        }
+        self.open.buffer.reserve(length);
     }
 
-    fn add(&mut self, body: Body, messages: u64, bytes: usize, credit: Option<&Arc<Credit>>) {
-        let credits = credit.cloned().into_iter().collect();
+    /// Makes a chunk of what is open: something else comes behind it, or is done to it.
+    fn settle(&mut self) {
+        if self.open.messages > 0 {
+            let Open { buffer, messages, credits } = std::mem::take(&mut self.open);
+            let bytes = buffer.len();
+            self.append(Body::Frames(buffer.into()), messages, bytes, credits);
+        }
+    }
+
+    /// The same, in memory of its own size, so that what comes next is on its own, and much of it takes little room.
+    pub(crate) fn seal(&mut self) {
+        if self.open.messages > 0 {
+            let frames = Bytes::copy_from_slice(&self.open.buffer);
+            self.open.buffer.clear();
+            let credits = std::mem::take(&mut self.open.credits);
+            let messages = std::mem::take(&mut self.open.messages);
+            let bytes = frames.len();
+            self.append(Body::Frames(frames), messages, bytes, credits);
+        }
+    }
+
+    /// Queues a chunk behind everything that is queued.
+    fn add(&mut self, body: Body, messages: u64, bytes: usize, credits: Vec<Arc<Credit>>) {
+        self.settle();
+        self.append(body, messages, bytes, credits);
+    }
+
+    fn append(&mut self, body: Body, messages: u64, bytes: usize, credits: Vec<Arc<Credit>>) {
         self.chunks.push_back(Chunk { first: self.next, messages, bytes: bytes as u64, body, credits });
         self.next += messages;
         self.queued_bytes += bytes as u64;
@@ -214,28 +184,26 @@ impl SendQueue {
 
     /// Queues a control frame behind everything that is queued.
     pub(crate) fn push_mark(&mut self, frame: Bytes) {
-        self.add(Body::Mark(frame), 0, 0, None);
+        self.add(Body::Mark(frame), 0, 0, Vec::new());
     }
 
     /// Counts messages as dropped instead of queueing them.
-    pub(crate) fn push_gap(&mut self, outgoing: &Outgoing<'_>, reason: DropReason) {
+    pub(crate) fn push_gap(&mut self, outgoing: &Outgoing, reason: DropReason) {
         let (source, messages) = (outgoing.source(), outgoing.messages());
-        let first = self.next;
+        self.settle();
+        self.chunks.push_back(Chunk::gap(self.next, messages, source, reason));
         self.next += messages;
-        self.chunks.push_back(gap(first, messages, source, reason));
         self.merge_gaps(self.chunks.len() - 1);
     }
 
     /// Hands the next chunk out, in slices to write, and returns its bytes of messages. A large payload that the link
     /// can `lend` is not among the slices.
     pub(crate) fn take(&mut self, lend: Lend<'_>, slices: &mut Vec<Bytes>) -> Option<u64> {
+        if self.taken == self.chunks.len() {
+            self.settle();
+        }
         let chunk = self.chunks.get_mut(self.taken)?;
         match &mut chunk.body {
-            Body::Open(buffer) => {
-                let frames = Bytes::from(std::mem::take(buffer));
-                slices.push(frames.clone());
-                chunk.body = Body::Frames(frames);
-            }
             Body::Frames(frames) => slices.push(frames.clone()),
             Body::Large(head, payload) => match lend(payload) {
                 Some(token) => slices.push(DataHeader::beside(head, &token)),
@@ -285,6 +253,7 @@ impl SendQueue {
     /// Starts over on a new link with a peer that has `received` messages. Returns how many messages that were
     /// counted as dropped the peer has all the same, by reason, or `None` when its count cannot be.
     pub(crate) fn resume(&mut self, received: u64) -> Option<Vec<(DropReason, u64)>> {
+        self.settle();
         let oldest = self.chunks.front().map_or(self.next, |chunk| chunk.first);
         if received > self.next || received < oldest {
             return None;
@@ -321,12 +290,14 @@ impl SendQueue {
 
     /// Drops the oldest messages that were not handed out yet. Returns how many; 0 when there are none.
     pub(crate) fn drop_oldest(&mut self, reason: DropReason) -> u64 {
+        self.settle();
         let oldest = (self.taken..self.chunks.len()).find(|index| self.chunks[*index].is_message());
         oldest.map_or(0, |index| self.replace_with_gap(index, reason))
     }
 
     /// Keeps of each event only the newest message among those not handed out yet. Returns how many were dropped.
     pub(crate) fn keep_latest(&mut self, reason: DropReason) -> u64 {
+        self.settle();
         let (kept, rest): (Vec<_>, Vec<_>) = {
             let rest = self.chunks.split_off(self.taken);
             (std::mem::take(&mut self.chunks).into(), rest.into_iter().flat_map(Chunk::singly).collect())
@@ -344,23 +315,16 @@ impl SendQueue {
     }
 
     /// Drops the message of the same event that was not handed out yet, if there is one. Returns how many.
-    pub(crate) fn supersede(&mut self, outgoing: &Outgoing<'_>, reason: DropReason) -> u64 {
+    pub(crate) fn supersede(&mut self, outgoing: &Outgoing, reason: DropReason) -> u64 {
+        self.settle();
         let event = outgoing.event();
         let old = (self.taken..self.chunks.len()).find(|index| self.chunks[*index].event() == Some(event));
         old.map_or(0, |index| self.replace_with_gap(index, reason))
     }
 
-    /// Ends the last chunk, so that the next message gets one of its own.
-    pub(crate) fn seal(&mut self) {
-        if let Some(Chunk { body, .. }) = self.chunks.back_mut()
-            && let Body::Open(buffer) = body
-        {
-            *body = Body::Frames(std::mem::take(buffer).into());
-        }
-    }
-
     /// Drops everything that the peer has not confirmed, and returns how many messages that were.
     pub(crate) fn drop_all(&mut self, reason: DropReason) -> u64 {
+        self.settle();
         self.chunks.retain(|chunk| !matches!(chunk.body, Body::Mark(_)));
         self.recount();
         let mut dropped = 0;
@@ -372,6 +336,7 @@ impl SendQueue {
         }
         // Who still knows the way to a peer that is gone, as a thread's routes may, holds no buffers with it.
         self.spare = Vec::new();
+        self.open = Open::default();
         dropped
     }
 
@@ -383,7 +348,7 @@ impl SendQueue {
         let mut first = chunk.first;
         let mut at = index;
         for (source, count) in chunk.sources() {
-            self.chunks.insert(at, gap(first, count, source, reason));
+            self.chunks.insert(at, Chunk::gap(first, count, source, reason));
             first += count;
             at = self.merge_gaps(at) + 1;
         }
@@ -413,82 +378,5 @@ impl SendQueue {
         let messages = self.chunks.remove(index).map_or(0, |gap| gap.messages);
         self.chunks[index - 1].messages += messages;
         index - 1
-    }
-}
-
-fn gap(first: u64, messages: u64, source: NodeId, reason: DropReason) -> Chunk {
-    Chunk { first, messages, bytes: 0, body: Body::Gap { source, reason, told: false }, credits: Vec::new() }
-}
-
-impl Chunk {
-    fn frames(&self) -> &[u8] {
-        match &self.body {
-            Body::Open(buffer) => buffer,
-            Body::Frames(frames) => frames,
-            Body::Large(..) | Body::Gap { .. } | Body::Mark(_) => &[],
-        }
-    }
-
-    /// The event of a chunk of one message.
-    fn event(&self) -> Option<&[u8]> {
-        match &self.body {
-            Body::Large(head, _) => Some(DataHeader::name_of(head)),
-            Body::Open(_) | Body::Frames(_) => Some(DataHeader::name_of(self.frames())),
-            Body::Gap { .. } | Body::Mark(_) => None,
-        }
-    }
-
-    /// Runs of messages of one source.
-    fn sources(&self) -> Vec<(NodeId, u64)> {
-        let mut runs: Vec<(NodeId, u64)> = Vec::new();
-        let mut add = |source| match runs.last_mut() {
-            Some((last, count)) if *last == source => *count += 1,
-            _ => runs.push((source, 1)),
-        };
-        match &self.body {
-            Body::Large(head, _) => add(DataHeader::source_of(head)),
-            _ => frame::split(self.frames()).for_each(|frame| add(DataHeader::source_of(frame))),
-        }
-        runs
-    }
-
-    /// Takes the first `count` messages off.
-    fn skip(&mut self, count: u64) {
-        if count == 0 {
-            return;
-        }
-        self.first += count;
-        self.messages -= count;
-        if self.is_message() {
-            let length: usize = frame::split(self.frames()).take(count as usize).map(<[u8]>::len).sum();
-            self.bytes -= length as u64;
-            match &mut self.body {
-                Body::Open(buffer) => drop(buffer.drain(..length)),
-                Body::Frames(frames) => drop(frames.split_to(length)),
-                Body::Large(..) | Body::Gap { .. } | Body::Mark(_) => {}
-            }
-        }
-    }
-
-    /// The same messages, each in a chunk of its own; the last one keeps the credits.
-    fn singly(self) -> Vec<Self> {
-        let frames = match self.body {
-            Body::Open(buffer) => buffer.into(),
-            Body::Frames(frames) => frames,
-            Body::Large(..) | Body::Gap { .. } | Body::Mark(_) => return vec![self],
-        };
-        let mut start = 0;
-        let mut single: Vec<Self> = (self.first..)
-            .zip(frame::split(&frames))
-            .map(|(first, frame)| {
-                let body = Body::Frames(frames.slice(start..start + frame.len()));
-                start += frame.len();
-                Self { first, messages: 1, bytes: frame.len() as u64, body, credits: Vec::new() }
-            })
-            .collect();
-        if let Some(last) = single.last_mut() {
-            last.credits = self.credits;
-        }
-        single
     }
 }

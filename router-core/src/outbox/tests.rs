@@ -1,7 +1,14 @@
+use std::{collections::VecDeque, time::Duration};
+
 use super::*;
 use crate::{
     Codec, NodeId,
-    wire::{data::DataHeader, kind},
+    room::Lag,
+    wire::{
+        control::{Control, Received},
+        data::DataHeader,
+        frame, kind,
+    },
 };
 
 const LINK: LinkId = LinkId(1);
@@ -17,7 +24,8 @@ fn outbox(policy: Policy) -> Outbox {
 
 fn push(outbox: &Outbox, number: u8) {
     let header = DataHeader { codec: Codec::Raw, name_len: 1, source: NodeId(0), destination: None };
-    outbox.push(Outgoing::Small(header.encode(2), b"a", &[number]), None);
+    let head = header.head("a", 0);
+    outbox.push_small(&SmallFrame { head: &head, codec: Codec::Raw, destination: None, payload: &[number] });
 }
 
 /// Has the link write all there is; returns the messages' payloads.
@@ -77,11 +85,14 @@ fn what_lags_keeps_what_its_policy_says() {
 }
 
 #[test]
-fn without_a_link_nobody_waits_and_what_has_no_room_is_dropped() {
+fn without_a_link_a_peer_is_waited_for_a_while_and_then_what_has_no_room_is_dropped() {
     let outbox = outbox(Policy::Evict);
     outbox.detach(LINK);
-    (0..6).for_each(|number| push(&outbox, number));
+    (0..4).for_each(|number| push(&outbox, number));
+    assert!(outbox.must_wait());
+    assert_eq!(lag(&outbox), Lag::Over);
     assert!(!outbox.must_wait());
+    (4..6).for_each(|number| push(&outbox, number));
     assert_eq!(outbox.dropped.read().by(DropReason::Disconnected), 2);
     assert_eq!((outbox.sent(), outbox.unconfirmed()), (6, 4));
 }

@@ -4,9 +4,12 @@ use std::{sync::Arc, time::Instant};
 
 use tidings_topology::{Joined, Path};
 
-use super::{Action, Machine, dial::Origin};
+use super::{
+    Action, Machine,
+    dial::{DialState, Origin},
+};
 use crate::{
-    Change, Incarnation, LeaveReason, NodeId, Peer,
+    Address, Change, Incarnation, LeaveReason, NodeId, Peer, Result,
     session::Session,
     wire::control::{Control, Member},
 };
@@ -99,6 +102,40 @@ impl Machine {
                 self.leave(*node, *incarnation, *reason);
             }
         }
+    }
+
+    /// Somebody is there on a bus.
+    pub(crate) fn found(
+        &mut self,
+        now: Instant,
+        node_id: NodeId,
+        incarnation: Incarnation,
+        address: Address,
+    ) {
+        self.meet(
+            now,
+            &Peer { node_id, incarnation, address: Some(address), labels: Arc::default(), via: None },
+        );
+    }
+
+    /// Whether everyone who was learned of is connected, or was tried in vain.
+    ///
+    /// # Errors
+    ///
+    /// Why one of them has refused.
+    pub(crate) fn has_met(&mut self) -> Result<bool> {
+        let mut met = true;
+        for dial in self.dials.values_mut().filter(|dial| matches!(dial.origin, Origin::Learned(..))) {
+            if let Some(error) = dial.refused.take() {
+                return Err(error);
+            }
+            let link = dial.node.and_then(|node| self.seats.get(&node)).and_then(|seat| seat.link.as_ref());
+            met &= match dial.state {
+                DialState::Connected => link.is_none_or(|link| link.introduced),
+                _ => dial.tried,
+            };
+        }
+        Ok(met)
     }
 
     /// Dials a member of the mesh that another one has told of, unless it is known.

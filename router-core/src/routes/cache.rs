@@ -26,54 +26,58 @@ thread_local! {
     static ROUTES: [Cell<Option<Arc<Route>>>; RECENT] = const { [const { Cell::new(None) }; RECENT] };
 }
 
-/// Tells the routes of one router from those of another one in the same process.
-static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+/// The version of no table yet. Those of several routers in one process differ, so that no route of one is taken for
+/// one of another. They start at 1, so that a route of no version is older than any listener.
+static NEXT_VERSION: AtomicU64 = AtomicU64::new(1);
 
 #[derive(Debug)]
 pub(super) struct Cache {
-    id: u64,
     version: AtomicU64,
     kept: RwLock<HashMap<Arc<str>, Arc<Route>, foldhash::fast::RandomState>>,
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        // Versions start at 1, so that a route of no version is older than any listener.
-        Self { id: NEXT_ID.fetch_add(1, Relaxed), version: AtomicU64::new(1), kept: RwLock::default() }
+        Self { version: AtomicU64::new(NEXT_VERSION.fetch_add(1, Relaxed)), kept: RwLock::default() }
     }
 }
 
 impl Cache {
-    pub(super) fn id(&self) -> u64 {
-        self.id
-    }
-
     pub(super) fn version(&self) -> u64 {
         self.version.load(Relaxed)
     }
 
     /// Begins a new version. The caller has the table locked.
     pub(super) fn invalidate(&self) -> u64 {
-        let version = self.version() + 1;
+        let version = NEXT_VERSION.fetch_add(1, Relaxed);
         self.version.store(version, Relaxed);
         self.kept.write().unwrap_or_else(PoisonError::into_inner).clear();
         version
     }
 
     /// The route of `event`; where this thread has not used it lately, `find` finds it.
-    #[inline(always)]
+    #[inline]
     pub(super) fn lend<E>(
         &self,
         event: &str,
         find: impl FnOnce() -> Result<Arc<Route>, E>,
     ) -> Result<Lent, E> {
-        let place = place(event);
-        // A thread that ends has no routes any more.
-        let recent = ROUTES.try_with(|routes| routes[place].take()).ok().flatten();
-        match recent {
-            Some(route) if route.is_of(self, event) => Ok(Lent { route: Some(route), place }),
-            _ => Ok(Lent { route: Some(find()?), place }),
-        }
+        let ends = Ends::of(event);
+        let place = ends.place();
+        let route = match take(place).filter(|route| route.is_of(self, event, ends)) {
+            Some(route) => route,
+            None => find()?,
+        };
+        Ok(Lent { route: Some(route), place })
+    }
+
+    /// The route of `event` if this thread has used it lately.
+    #[inline(always)]
+    pub(super) fn recent(&self, event: &str) -> Option<Recent> {
+        let ends = Ends::of(event);
+        let place = ends.place();
+        let route = take(place).filter(|route| route.is_of(self, event, ends))?;
+        Some(Recent { route, place })
     }
 
     /// The route of `event` if some thread has kept it.
@@ -93,8 +97,41 @@ impl Cache {
 
 impl Route {
     #[inline]
-    fn is_of(&self, cache: &Cache, event: &str) -> bool {
-        self.version == cache.version() && self.table == cache.id && *self.name == *event
+    fn is_of(&self, cache: &Cache, event: &str, ends: Ends) -> bool {
+        // The ends of a short name are all of it.
+        self.version == cache.version()
+            && self.ends == ends
+            && self.name.len() == event.len()
+            && (event.len() <= 16 || *self.name == *event)
+    }
+}
+
+/// What this thread keeps at a place; nothing if it ends.
+#[inline(always)]
+fn take(place: usize) -> Option<Arc<Route>> {
+    ROUTES.try_with(|routes| routes[place % RECENT].take()).ok().flatten()
+}
+
+#[inline(always)]
+fn put_back(place: usize, route: Option<Arc<Route>>) {
+    let meanwhile = ROUTES.try_with(|routes| routes[place % RECENT].replace(route));
+    if let Ok(Some(meanwhile)) = meanwhile {
+        let_go(meanwhile);
+    }
+}
+
+/// A route in use that has to be put back by hand: a [`Lent`] that costs nothing where nothing can go wrong. One that
+/// is dropped instead is sought again the next time.
+#[derive(Debug)]
+pub(crate) struct Recent {
+    pub(crate) route: Arc<Route>,
+    place: usize,
+}
+
+impl Recent {
+    #[inline(always)]
+    pub(crate) fn put_back(self) {
+        put_back(self.place, Some(self.route));
     }
 }
 
@@ -117,11 +154,7 @@ impl Deref for Lent {
 impl Drop for Lent {
     #[inline]
     fn drop(&mut self) {
-        let route = self.route.take();
-        let meanwhile = ROUTES.try_with(|routes| routes[self.place].replace(route));
-        if let Ok(Some(meanwhile)) = meanwhile {
-            let_go(meanwhile);
-        }
+        put_back(self.place, self.route.take());
     }
 }
 
@@ -131,17 +164,45 @@ fn let_go(route: Arc<Route>) {
     drop(route);
 }
 
-/// Where a thread keeps the route of `event`: names that are used together mostly differ in their last bytes.
-#[inline]
-fn place(event: &str) -> usize {
-    let bytes = event.as_bytes();
-    let tail = match (bytes.last_chunk(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        (Some(tail), ..) => u64::from_le_bytes(*tail),
-        (None, Some(start), Some(end)) => {
-            u64::from(u32::from_le_bytes(*start)) << 32 | u64::from(u32::from_le_bytes(*end))
+/// The start and the end of a name, up to eight bytes of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ends(u64, u64);
+
+impl Ends {
+    #[inline]
+    pub(super) fn of(name: &str) -> Self {
+        let name = name.as_bytes();
+        if let (Some(start), Some(end)) = (name.first_chunk(), name.last_chunk()) {
+            return Self(u64::from_le_bytes(*start), u64::from_le_bytes(*end));
         }
-        _ => bytes.iter().fold(0, |tail, byte| tail << 8 | u64::from(*byte)),
-    };
-    // Fibonacci hashing: the upper bits of the product depend on all bits of the name's end.
-    (tail.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - RECENT.trailing_zeros())) as usize
+        if let (Some(start), Some(end)) = (name.first_chunk(), name.last_chunk()) {
+            return Self(
+                0,
+                u64::from(u32::from_le_bytes(*start)) << 32 | u64::from(u32::from_le_bytes(*end)),
+            );
+        }
+        Self(0, name.iter().fold(0, |end, byte| end << 8 | u64::from(*byte)))
+    }
+
+    /// Where a thread keeps the route of such a name: names that are used together mostly differ in their last bytes.
+    #[inline]
+    fn place(self) -> usize {
+        // Fibonacci hashing: the upper bits of the product depend on all bits of the name's end.
+        (self.1.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - RECENT.trailing_zeros())) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn names_of_one_length_up_to_sixteen_with_the_same_ends_are_the_same(one in "[ab\u{0}]{0,16}", other in "[ab\u{0}]{0,16}") {
+            let same = one.len() == other.len() && Ends::of(&one) == Ends::of(&other);
+            prop_assert_eq!(same, one == other);
+        }
+    }
 }

@@ -17,6 +17,43 @@ pub struct DataHeader {
     pub(crate) destination: Option<NodeId>,
 }
 
+/// A frame that is about to be copied: a head that is made once for an event, what differs from message to message,
+/// and the payload.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SmallFrame<'a> {
+    /// A header and the name, as [`DataHeader::head`] makes them.
+    pub(crate) head: &'a [u8],
+    pub(crate) codec: Codec,
+    pub(crate) destination: Option<NodeId>,
+    pub(crate) payload: &'a [u8],
+}
+
+impl SmallFrame<'_> {
+    /// Its length on the wire, in bytes.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.head.len() + self.payload.len()
+    }
+
+    /// Writes it to the end of `buffer`.
+    #[inline]
+    pub(crate) fn append_to(&self, buffer: &mut Vec<u8>) {
+        let start = buffer.len();
+        buffer.extend_from_slice(self.head);
+        buffer.extend_from_slice(self.payload);
+        if let Some(header) = buffer[start..].first_chunk_mut::<{ DataHeader::LEN }>() {
+            header[0..4].copy_from_slice(&((self.len() - 4) as u32).to_le_bytes());
+            header[5] = self.codec.code();
+            header[12..16].copy_from_slice(&wire_destination(self.destination).to_le_bytes());
+        }
+    }
+}
+
+#[inline]
+fn wire_destination(destination: Option<NodeId>) -> u32 {
+    destination.map_or(EVERYONE, |node| node.0)
+}
+
 impl DataHeader {
     /// Its length on the wire, with the frame's length and kind, in bytes.
     pub const LEN: usize = 16;
@@ -29,8 +66,7 @@ impl DataHeader {
         bytes[5] = self.codec.code();
         bytes[6..8].copy_from_slice(&self.name_len.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.source.0.to_le_bytes());
-        let destination = self.destination.map_or(EVERYONE, |node| node.0);
-        bytes[12..16].copy_from_slice(&destination.to_le_bytes());
+        bytes[12..16].copy_from_slice(&wire_destination(self.destination).to_le_bytes());
         bytes
     }
 

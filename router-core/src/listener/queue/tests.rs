@@ -1,8 +1,13 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::run::tests::run;
+use crate::{
+    room::{Bounded, Lag},
+    run::tests::run,
+};
 
 const EVENTS: [&str; 3] = ["a", "b", "c"];
 

@@ -1,0 +1,200 @@
+use std::{
+    any::Any,
+    collections::VecDeque,
+    io::{self, IoSlice},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use bytes::{Buf, Bytes};
+
+use super::{
+    Mailbox, Tap,
+    packet::{self, Kind},
+};
+use crate::{Link, Readiness, Wakers};
+
+/// Which link of a node it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    /// The other end.
+    pub(super) remote: Mailbox,
+    /// Chosen by the end that opened it.
+    pub(super) number: u64,
+    /// That was this end.
+    pub(super) opened_here: bool,
+}
+
+impl Key {
+    /// The kind of packet of this end.
+    fn kind(self, opener: Kind, other: Kind) -> Kind {
+        if self.opened_here { opener } else { other }
+    }
+
+    pub(super) fn close(self, from: Mailbox) -> Bytes {
+        let kind = self.kind(Kind::CloseFromOpener, Kind::CloseToOpener);
+        packet::head(kind, from, self.number, 0, 0).freeze()
+    }
+}
+
+/// What has arrived on a link.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    arrivals: Mutex<Arrivals>,
+    /// How many packets of bytes were sent.
+    sent: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Arrivals {
+    chunks: VecDeque<Bytes>,
+    /// How many packets of bytes have arrived.
+    count: u64,
+    /// Nothing more arrives, and nothing more is sent.
+    ended: bool,
+    reader: Option<Waker>,
+    /// While the bus is full.
+    writer: Option<Waker>,
+}
+
+impl Line {
+    fn lock(&self) -> MutexGuard<'_, Arrivals> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the next bytes in. A number that is not the next one means that a packet is lost, and the link with it.
+    pub(super) fn arrived(&self, number: u64, bytes: Bytes) {
+        let mut arrivals = self.lock();
+        if arrivals.ended {
+            return;
+        }
+        if number != arrivals.count {
+            tracing::debug!(number, expected = arrivals.count, "packets were lost on the bus");
+            return end(arrivals);
+        }
+        arrivals.count += 1;
+        arrivals.chunks.push_back(bytes);
+        let reader = arrivals.reader.take();
+        drop(arrivals);
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn end(&self) {
+        end(self.lock());
+    }
+}
+
+fn end(mut arrivals: MutexGuard<'_, Arrivals>) {
+    arrivals.ended = true;
+    let wakers = [arrivals.reader.take(), arrivals.writer.take()];
+    drop(arrivals);
+    wakers.into_iter().flatten().for_each(Waker::wake);
+}
+
+/// A link through the broker.
+#[derive(Debug)]
+pub(super) struct BusLink {
+    tap: Arc<Tap>,
+    key: Key,
+    line: Arc<Line>,
+}
+
+impl BusLink {
+    pub(super) fn new(tap: Arc<Tap>, key: Key, line: Arc<Line>) -> Self {
+        Self { tap, key, line }
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.key.number
+    }
+}
+
+impl Link for BusLink {
+    fn try_read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        let mut arrivals = self.line.lock();
+        let mut room = buffer.capacity() - buffer.len();
+        let before = buffer.len();
+        while let Some(chunk) = arrivals.chunks.front_mut().filter(|_| room > 0) {
+            let part = chunk.len().min(room);
+            buffer.extend_from_slice(&chunk[..part]);
+            chunk.advance(part);
+            room -= part;
+            if chunk.is_empty() {
+                arrivals.chunks.pop_front();
+            }
+        }
+        match buffer.len() - before {
+            0 if !arrivals.ended => Err(io::ErrorKind::WouldBlock.into()),
+            read => Ok(read),
+        }
+    }
+
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.line.lock().ended {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let all: usize = slices.iter().map(|slice| slice.len()).sum();
+        let len = all.min(self.tap.packet_limit() - packet::HEADER);
+        let packet = || {
+            let number = self.line.sent.fetch_add(1, Relaxed);
+            let kind = self.key.kind(Kind::DataFromOpener, Kind::DataToOpener);
+            let mut packet = packet::head(kind, self.tap.mailbox(), self.key.number, number, len);
+            for slice in slices {
+                let left = packet::HEADER + len - packet.len();
+                packet.extend_from_slice(&slice[..slice.len().min(left)]);
+            }
+            packet.freeze()
+        };
+        if !self.tap.outgoing().try_push(self.key.remote, packet) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(len)
+    }
+
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::Wakers(self)
+    }
+
+    fn close(&self) {
+        self.line.end();
+        self.tap.hang_up(self.key);
+    }
+
+    fn remote(&self) -> String {
+        self.key.remote.address(self.tap.scheme()).to_string()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Wakers for BusLink {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut arrivals = self.line.lock();
+        if arrivals.ended || !arrivals.chunks.is_empty() {
+            return Poll::Ready(());
+        }
+        arrivals.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut arrivals = self.line.lock();
+        if arrivals.ended {
+            return Poll::Ready(());
+        }
+        arrivals.writer = Some(cx.waker().clone());
+        drop(arrivals);
+        self.tap.outgoing().poll_room(cx)
+    }
+}
+
+impl Drop for BusLink {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,174 @@
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+
+use super::Mailbox;
+
+/// How many bytes wait to be published, at most; then links take nothing more. As in a socket's buffer, there is no gain
+/// in more: what waits longer gathers in the peers' queues.
+const LIMIT: usize = 2 << 20;
+
+/// What a node has to publish, in its order.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    packets: VecDeque<(Mailbox, Bytes)>,
+    bytes: usize,
+    closed: bool,
+    /// Who publishes.
+    publisher: Option<Waker>,
+    /// Links that wait for room.
+    writers: Vec<Waker>,
+}
+
+impl Queue {
+    fn push(&mut self, to: Mailbox, packet: Bytes) -> Option<Waker> {
+        self.bytes += packet.len();
+        self.packets.push_back((to, packet));
+        self.publisher.take()
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= LIMIT
+    }
+}
+
+impl Outgoing {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues what a link has written, if there is room.
+    pub(super) fn try_push(&self, to: Mailbox, packet: impl FnOnce() -> Bytes) -> bool {
+        let mut queue = self.lock();
+        if queue.is_full() {
+            return false;
+        }
+        let publisher = queue.push(to, packet());
+        drop(queue);
+        publisher.into_iter().for_each(Waker::wake);
+        true
+    }
+
+    /// Queues a packet of the links' own; those are few, and short.
+    pub(super) fn push(&self, to: Mailbox, packet: Bytes) {
+        let publisher = self.lock().push(to, packet);
+        publisher.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut queue = self.lock();
+        if !queue.is_full() {
+            return Poll::Ready(());
+        }
+        if !queue.writers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            queue.writers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// The next packets to publish, and whom to: as many as there are, and no more than `bytes` unless the first one
+    /// alone has more. Empty when the node is gone and everything was handed out.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was not returned is still queued.
+    pub async fn next(&self, bytes: usize) -> Vec<(Mailbox, Bytes)> {
+        std::future::poll_fn(|cx| self.poll_next(cx, bytes)).await
+    }
+
+    fn poll_next(&self, cx: &Context<'_>, bytes: usize) -> Poll<Vec<(Mailbox, Bytes)>> {
+        let mut queue = self.lock();
+        if queue.packets.is_empty() && !queue.closed {
+            queue.publisher = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let (mut packets, mut taken) = (Vec::new(), 0);
+        while let Some((_, packet)) = queue.packets.front() {
+            if taken > 0 && taken + packet.len() > bytes {
+                break;
+            }
+            taken += packet.len();
+            packets.extend(queue.packets.pop_front());
+        }
+        queue.bytes -= taken;
+        let writers = if queue.is_full() { Vec::new() } else { std::mem::take(&mut queue.writers) };
+        drop(queue);
+        writers.into_iter().for_each(Waker::wake);
+        Poll::Ready(packets)
+    }
+
+    /// Throws away what is queued but for the packets that `keep` names.
+    pub(super) fn retain(&self, keep: impl Fn(&Bytes) -> bool) {
+        let mut queue = self.lock();
+        queue.packets.retain(|(_, packet)| keep(packet));
+        queue.bytes = queue.packets.iter().map(|(_, packet)| packet.len()).sum();
+        let writers = std::mem::take(&mut queue.writers);
+        drop(queue);
+        writers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Nothing comes any more but what is queued.
+    pub(super) fn close(&self) {
+        let mut queue = self.lock();
+        queue.closed = true;
+        let publisher = queue.publisher.take();
+        drop(queue);
+        publisher.into_iter().for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::Future, pin::pin};
+
+    use super::*;
+    use crate::{Incarnation, NodeId};
+
+    const TO: Mailbox = Mailbox { node_id: NodeId(1), incarnation: Incarnation(1) };
+
+    fn packet(len: usize) -> Bytes {
+        Bytes::from(vec![0; len])
+    }
+
+    fn next(outgoing: &Outgoing, bytes: usize) -> Poll<Vec<usize>> {
+        let poll = pin!(outgoing.next(bytes)).poll(&mut Context::from_waker(Waker::noop()));
+        poll.map(|packets| packets.iter().map(|(_, packet)| packet.len()).collect())
+    }
+
+    #[test]
+    fn packets_come_out_in_order_and_by_the_bytes() {
+        let outgoing = Outgoing::default();
+        for len in [3, 4, 100, 1] {
+            outgoing.push(TO, packet(len));
+        }
+        assert_eq!(next(&outgoing, 10), Poll::Ready(vec![3, 4]));
+        assert_eq!(next(&outgoing, 10), Poll::Ready(vec![100]));
+        assert_eq!(next(&outgoing, 10), Poll::Ready(vec![1]));
+        assert_eq!(next(&outgoing, 10), Poll::Pending);
+        outgoing.close();
+        assert_eq!(next(&outgoing, 10), Poll::Ready(vec![]));
+    }
+
+    #[test]
+    fn a_full_queue_takes_no_bytes_of_links_until_there_is_room() {
+        let outgoing = Outgoing::default();
+        let mut count = 0;
+        while outgoing.try_push(TO, || packet(LIMIT / 4)) {
+            count += 1;
+        }
+        assert_eq!(count, 4);
+        let cx = Context::from_waker(Waker::noop());
+        assert_eq!(outgoing.poll_room(&cx), Poll::Pending);
+        assert_eq!(next(&outgoing, LIMIT / 4), Poll::Ready(vec![LIMIT / 4]));
+        assert_eq!(outgoing.poll_room(&cx), Poll::Ready(()));
+    }
+}

@@ -1,0 +1,164 @@
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use bytes::Bytes;
+use tidings_router_core::{
+    BoxFuture, Bus, Capability, Mailbox, Placement, Result, Tap, Transport, Wire, runtime,
+};
+
+/// How much is taken from a tap at once, in bytes.
+const BATCH: usize = 256 << 10;
+
+/// A bus within this process that loses what a test says. Clones are the same broker.
+#[derive(Clone, Default)]
+pub struct Broker {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    taps: Mutex<HashMap<(String, Mailbox), Arc<Tap>>>,
+    /// One packet of so many is lost; 0: none.
+    loses: AtomicU64,
+    /// It restarts after so many packets; 0: never.
+    restarts: AtomicU64,
+    /// Packets that were taken, and those of them that were lost.
+    packets: AtomicU64,
+    lost: AtomicU64,
+}
+
+impl Broker {
+    /// A broker that loses one packet of every `nth`, from now on.
+    pub fn lose_every(&self, nth: u64) {
+        self.shared.loses.store(nth, Relaxed);
+    }
+
+    /// How many packets it has lost, or how often it has restarted.
+    pub fn lost(&self) -> u64 {
+        self.shared.lost.load(Relaxed)
+    }
+
+    /// After every so many packets it breaks all connections, loses what is on its way, and lets them come back.
+    pub fn restart_every(&self, nth: u64) {
+        self.shared.restarts.store(nth, Relaxed);
+    }
+
+    /// Publishes to a mailbox what no node has written.
+    pub fn publish(&self, mailbox: Mailbox, packet: &'static [u8]) {
+        let taps = self.shared.lock();
+        let whose = taps.iter().find(|((_, known), _)| *known == mailbox);
+        whose.into_iter().for_each(|(_, tap)| tap.arrived(Bytes::from_static(packet)));
+    }
+
+    /// The mailboxes of all nodes.
+    pub fn mailboxes(&self) -> Vec<Mailbox> {
+        self.shared.lock().keys().map(|(_, mailbox)| *mailbox).collect()
+    }
+}
+
+/// Tells a tap of everyone in its cluster.
+fn announce(taps: &HashMap<(String, Mailbox), Arc<Tap>>, cluster: &str, tap: &Tap) {
+    let others = taps.keys().filter(|(others, _)| others == cluster);
+    others.for_each(|(_, mailbox)| tap.found(*mailbox));
+}
+
+/// Whether `number`, from 0, is the last of a round of `every`; there are none of 0.
+fn is_nth(number: u64, every: u64) -> bool {
+    every > 0 && number % every == every - 1
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, Mailbox), Arc<Tap>>> {
+        self.taps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn join(&self, tap: &Arc<Tap>) {
+        let mut taps = self.lock();
+        announce(&taps, tap.cluster(), tap);
+        taps.insert((tap.cluster().to_owned(), tap.mailbox()), tap.clone());
+        tap.up();
+    }
+
+    fn restart(&self) {
+        self.lost.fetch_add(1, Relaxed);
+        let taps = self.lock();
+        taps.values().for_each(|tap| tap.down());
+        for ((cluster, _), tap) in taps.iter() {
+            announce(&taps, cluster, tap);
+            tap.up();
+        }
+    }
+
+    /// Publishes what a tap has, until it is closed.
+    async fn serve(&self, tap: &Tap) {
+        while self.publish_some(tap).await {
+            tokio::task::yield_now().await;
+        }
+        self.lock().remove(&(tap.cluster().to_owned(), tap.mailbox()));
+        // The answers to what had arrived before.
+        while self.publish_some(tap).await {}
+    }
+
+    /// Returns whether there was anything.
+    async fn publish_some(&self, tap: &Tap) -> bool {
+        let packets = tap.outgoing().next(BATCH).await;
+        let any = !packets.is_empty();
+        for (to, packet) in packets {
+            let number = self.packets.fetch_add(1, Relaxed);
+            if is_nth(number, self.loses.load(Relaxed)) {
+                self.lost.fetch_add(1, Relaxed);
+                continue;
+            }
+            if is_nth(number, self.restarts.load(Relaxed)) {
+                self.restart();
+                break;
+            }
+            match self.lock().get(&(tap.cluster().to_owned(), to)) {
+                Some(target) => target.arrived(packet),
+                None => tap.unheard(to),
+            }
+        }
+        any
+    }
+}
+
+impl Bus for Broker {
+    fn connect(&self, tap: Arc<Tap>) -> BoxFuture<'_, Result<()>> {
+        let shared = self.shared.clone();
+        Box::pin(async move {
+            shared.join(&tap);
+            runtime::io().spawn(async move { shared.serve(&tap).await });
+            Ok(())
+        })
+    }
+}
+
+impl Transport for Broker {
+    fn scheme(&self) -> &'static str {
+        "memory"
+    }
+
+    fn capability(&self) -> Capability {
+        Capability::reliable().broker()
+    }
+
+    fn wire(&self) -> Wire {
+        Wire::Bus(Arc::new(self.clone()))
+    }
+
+    fn place(&self, _placement: &Placement) -> Result<Arc<dyn Transport>> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker").finish_non_exhaustive()
+    }
+}
