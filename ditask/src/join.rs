@@ -11,6 +11,7 @@ use tidings::Topology;
 use crate::{
     arguments::{MqType, Protocol, Run},
     secret::VARIABLE,
+    wire::shown,
 };
 
 /// What others have to know that the first command line does not say.
@@ -43,7 +44,7 @@ pub(crate) fn command(run: &Run, invitation: &Invitation<'_>) -> String {
         flag("--parallel-workers", text(&run.parallel_workers.to_string()));
     }
     if let Some(transport) = &run.transport {
-        flag("--transport", text(transport));
+        flag("--transport", text(&shown(transport)));
     }
     if run.protocol != Protocol::default() {
         flag("--protocol", text(&name_of(&run.protocol)));

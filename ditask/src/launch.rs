@@ -14,7 +14,7 @@ use tidings::{
 
 use crate::{
     arguments::Run,
-    fault::Result,
+    fault::{Fault, Result},
     join::{self, Invitation},
     package::{self, Program},
     plan::{Plan, Surroundings},
@@ -73,9 +73,21 @@ struct Cluster {
 
 /// On a broker whoever has the cluster's name meets: two launches that say none must not.
 fn cluster(run: &Run, wire: &Wire, plan: &Plan) -> Result<Cluster> {
-    let draws = run.cluster.is_none() && wire.is_broker() && !plan.on_platform;
-    if !draws {
-        return Ok(Cluster { name: run.cluster.clone(), drawn: false });
+    let said = |name: Option<String>| Ok(Cluster { name, drawn: false });
+    match run.platform {
+        _ if run.cluster.is_some() || !wire.is_broker() => return said(run.cluster.clone()),
+        // All processes of a job have to come to the same name.
+        Some(platform) if plan.on_platform => {
+            let job = env::var(platform.job()).ok().filter(|job| !job.is_empty());
+            return match job {
+                Some(job) => said(Some(format!("job-{job}"))),
+                None => Err(Fault::usage(format!(
+                    "on a broker a job needs a name, so that others are kept out: set {} or give `--cluster`",
+                    platform.job()
+                ))),
+            };
+        }
+        _ => {}
     }
     let digits: String = secret::random::<8>()?.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Cluster { name: Some(format!("run-{digits}")), drawn: true })

@@ -46,6 +46,14 @@ pub(crate) struct Rank {
 }
 
 impl Platform {
+    /// The variable with the job's name, which all of its processes have alike.
+    pub(crate) fn job(self) -> &'static str {
+        match self {
+            Self::K8s => "DI_JOB_ID",
+            Self::Slurm => "SLURM_JOB_ID",
+        }
+    }
+
     /// What it says. `workers` is how many nodes each of its processes starts, `port` where the first of them
     /// listens if the command line says so.
     pub(crate) fn ranks(self, workers: usize, port: Option<u16>, variable: Variable<'_>) -> Result<Ranks> {

@@ -92,7 +92,10 @@ impl Wire {
                 // Seed 001 has `--protocol tcp --ports`; with a broker ports mean nothing, and who says them
                 // thinks that they do.
                 Self::Broker(broker) if is_there => {
-                    return Err(Fault::usage(format!("{flag} is of no use on {broker}: leave it out")));
+                    return Err(Fault::usage(format!(
+                        "{flag} is of no use on {}: leave it out",
+                        shown(broker)
+                    )));
                 }
                 Self::Ipc if is_there => {
                     return Err(Fault::usage(format!(
@@ -111,6 +114,18 @@ impl Wire {
     /// Whether this is a broker, where nobody dials anybody.
     pub(crate) fn is_broker(&self) -> bool {
         matches!(self, Self::Broker(_))
+    }
+}
+
+/// A broker's address, without the password that it may have.
+pub(crate) fn shown(address: &str) -> String {
+    let parts = address.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)));
+    match parts {
+        Some((scheme, (user, rest))) => {
+            let user = user.split_once(':').map_or(user, |(user, _)| user);
+            format!("{scheme}://{user}:PASSWORD@{rest}")
+        }
+        None => address.to_owned(),
     }
 }
 
@@ -139,6 +154,15 @@ mod tests {
         assert_eq!(of(redis).unwrap(), Wire::Broker("redis://r:7".into()));
         assert_eq!(of(|run| run.transport = Some("redis://r:7".into())).unwrap(), of(redis).unwrap());
         assert_eq!(of(|run| run.transport = Some("nats".into())).unwrap(), Wire::Broker(NATS.into()));
+    }
+
+    #[test]
+    fn a_password_is_never_told() {
+        assert_eq!(shown("redis://trainer:hunter2@h:1"), "redis://trainer:PASSWORD@h:1");
+        assert_eq!(shown("redis://h:1"), "redis://h:1");
+        let fault =
+            of(|run| (run.transport, run.ports) = (Some("nats://u:hunter2@h:1".into()), Some("1".into())));
+        assert!(!fault.unwrap_err().to_string().contains("hunter2"));
     }
 
     #[test]

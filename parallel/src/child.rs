@@ -34,6 +34,9 @@ const CONNECT: Duration = Duration::from_secs(30);
 /// The same, for a process that replaces one that died: the others may be gone in the meantime.
 const CONNECT_AGAIN: Duration = Duration::from_secs(5);
 
+/// How much longer than the router one waits for what it has to say.
+const ROUTER: Duration = Duration::from_secs(1);
+
 /// How long a word to the launcher may take, which reads all the time.
 const SAY: Duration = Duration::from_secs(1);
 
@@ -291,7 +294,8 @@ async fn flow(
     let ToNode::Attach { addresses, expect } = next().await? else { return Err(unexpected()) };
     let expect: Vec<NodeId> = expect.into_iter().map(NodeId).collect();
     let limit = plan.within.unwrap_or(CONNECT);
-    let limit = if welcome.again { CONNECT_AGAIN.min(limit) } else { limit };
+    // The router gives up by itself, and says whom it did not reach; it is to be the faster one.
+    let limit = if welcome.again { CONNECT_AGAIN.min(limit) } else { limit + ROUTER };
     match connect_nodes(&router, &plan, index, addresses, &expect, limit).await {
         Err(error) if welcome.again => {
             let (node, error) = (router.node_id(), error_chain(&error));

@@ -58,7 +58,8 @@ pub trait Router: fmt::Debug + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// How many listeners in other nodes get `event`, as far as they have said. Observers do not count.
+    /// How many listeners in other nodes get `event`, as far as they have said. Observers do not count,
+    /// but those for whom the hub of a star asks.
     fn listeners(&self, event: &str) -> usize;
 
     /// The counters since the router was opened.

@@ -175,9 +175,9 @@ fn a_program_that_never_joins_is_told_so() {
 #[test]
 fn a_transport_that_the_program_was_not_built_with_names_its_feature() {
     let place = Place::new();
-    let mut command = place.typed("ditask --transport redis");
+    let mut command = place.typed("ditask --transport nats");
     command.arg("--").arg(package::built());
-    place.run(command).fails(1, &["cargo feature `redis`"]);
+    place.run(command).fails(1, &["cargo feature `nats`"]);
     place.assert_nothing_left();
 }
 

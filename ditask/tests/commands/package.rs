@@ -102,15 +102,18 @@ pub(crate) fn make(folder: &Path, main: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let manifest = format!(
         "[package]\nname = \"my_module\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\ntidings = \
-         {{ path = {root:?}, features = [\"tcp\"] }}\n\n[workspace]\n"
+         {{ path = {root:?}, features = [\"tcp\", \"redis\"] }}\n\n[workspace]\n"
     );
     fs::create_dir_all(folder.join("src")).unwrap();
     write(&folder.join("Cargo.toml"), &manifest);
     write(&folder.join("src/main.rs"), main);
     // The versions that the workspace is built with: nothing is asked of a registry.
-    let lock = folder.join("Cargo.lock");
-    if !lock.exists() {
-        fs::copy(root.join("Cargo.lock"), lock).unwrap();
+    // Cargo leaves out of it what this package does not need, so what it was made of is kept beside it.
+    let (lock, made_of) =
+        (fs::read_to_string(root.join("Cargo.lock")).unwrap(), folder.join("Cargo.lock.workspace"));
+    if fs::read_to_string(&made_of).ok().as_ref() != Some(&lock) {
+        fs::write(folder.join("Cargo.lock"), &lock).unwrap();
+        fs::write(made_of, lock).unwrap();
     }
 }
 

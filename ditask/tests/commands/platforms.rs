@@ -108,3 +108,12 @@ fn a_platform_s_processes_need_a_secret_that_they_share() {
     command.arg("--").arg(package::built());
     place.run(command).fails(64, &["ditask keygen", "TIDINGS_SECRET", "--insecure"]);
 }
+
+#[test]
+fn a_job_on_a_broker_needs_a_name() {
+    let place = Place::new();
+    let mut command = place.typed("ditask --platform k8s --mq-type redis");
+    command.env("DI_NODES", "a,b").env("DI_RANK", "0");
+    command.arg("--").arg(package::built());
+    place.run(command).fails(64, &["DI_JOB_ID", "--cluster"]);
+}

@@ -3,6 +3,7 @@
 use std::fs;
 
 use rustix::process::Signal;
+use tidings_testkit::RedisServer;
 
 use crate::{package, support::Place};
 
@@ -75,4 +76,39 @@ fn a_secret_in_a_file_that_others_may_read_is_refused() {
     let mut command = place.typed("ditask --main tells --address 127.0.0.1 --ports 0");
     command.arg("--secret-file").arg(&file).arg("--").arg(package::built());
     place.run(command).fails(1, &["chmod 600", "--secret-file"]);
+}
+
+#[test]
+fn nodes_meet_at_a_redis_server_and_two_launches_do_not() {
+    let port = crate::platforms::free_ports(1).to_string();
+    let _server = RedisServer::with(&["--port", &port]);
+    let place = Place::new();
+    let line = format!("ditask --main serves --mq-type redis --redis-host 127.0.0.1 --redis-port {port}");
+    let start = |arguments: &str| {
+        let mut command = place.typed(&format!("{line} {arguments}"));
+        command.arg("--").arg(package::built());
+        place.start(command)
+    };
+    let mut first = start("--parallel-workers 2");
+    let printed = first.line("--cluster ");
+    assert!(
+        printed.contains(&format!("--redis-port {port}")) && printed.contains("--node-ids 2"),
+        "{printed}"
+    );
+    first.line(" heard ");
+    first.line(" heard ");
+    // The same ids in another cluster: these two do not meet the first ones.
+    let mut other = start("--parallel-workers 2");
+    other.line(" heard ");
+    let cluster = printed.split("--cluster ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    let mut joins = start(&format!("--node-ids 2 --cluster {cluster}"));
+    joins.line("node 2 heard ");
+    joins.line("node 2 heard ");
+    let peers =
+        place.types(&format!("ditask peers --json --at redis://127.0.0.1:{port} --cluster {cluster}"));
+    assert_eq!((peers.code, peers.out.lines().count()), (0, 3), "{peers:?}");
+    for running in [joins, other, first] {
+        assert_eq!(running.end_by(Signal::TERM).code, 143);
+    }
+    place.assert_nothing_left();
 }
