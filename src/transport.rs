@@ -38,7 +38,7 @@ pub fn listening_on(address: &Address) -> Result<Arc<dyn Transport>> {
         #[cfg(feature = "tcp")]
         "tcp" => Ok(Arc::new(Tcp::bind(address.target()))),
         #[cfg(feature = "redis")]
-        "redis" | "rediss" => Ok(Arc::new(Redis::connect(address.to_string()))),
+        "redis" | "rediss" | "redis+unix" => Ok(Arc::new(Redis::connect(address.to_string()))),
         "memory" => Err(Error::InvalidAddress {
             input: address.to_string(),
             reason: "a memory network is handed over as `Memory::network()`, not as an address".to_owned(),

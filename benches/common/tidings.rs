@@ -26,7 +26,14 @@ const LOANED: usize = 32 * 1024;
 /// Tidings with raw payloads, for 64 bytes also with a typed one, and for large ones also with loans.
 pub(crate) fn subjects() -> Vec<Arc<dyn Subject>> {
     let subject = |way| Arc::new(Tidings { way, network: Memory::network() }) as Arc<dyn Subject>;
-    vec![subject(Way::Raw), Arc::new(Handlers), subject(Way::Typed), subject(Way::Loan)]
+    let handlers = |how: Handlers| Arc::new(how) as Arc<dyn Subject>;
+    vec![
+        subject(Way::Raw),
+        handlers(Handlers::Woken),
+        handlers(Handlers::BusyPoll),
+        subject(Way::Typed),
+        subject(Way::Loan),
+    ]
 }
 
 /// What is emitted.

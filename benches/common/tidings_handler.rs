@@ -5,10 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidings::{Bytes, Event, Task, prelude::Router};
+use tidings::{
+    Bytes, Event, RouterBuilder, Task,
+    prelude::{Ipc, Router},
+};
 
 use super::{
-    Bench, End, Listening, Messages, Result, Route, Subject, mark_of,
+    Bench, End, Listening, Messages, Result, Route, Subject, Wire, mark_of,
     message::{ECHO, KIND},
     session::Limit,
     tidings::{BACK, FORTH, MEET_WITHIN, builder},
@@ -17,15 +20,36 @@ use super::{
 /// How many messages that are no questions may wait to be looked at.
 const WAITING: usize = 64;
 
-pub(crate) struct Handlers;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Handlers {
+    /// Both ends sleep until there is something to read.
+    Woken,
+    /// Both ends look again and again.
+    BusyPoll,
+}
+
+impl Handlers {
+    fn builder(self, wire: Wire) -> RouterBuilder {
+        match self {
+            Self::Woken => builder(wire),
+            Self::BusyPoll => Router::builder().transport(Ipc::new().busy_poll(true)),
+        }
+    }
+}
 
 impl Subject for Handlers {
     fn name(&self) -> &'static str {
-        "tidings-handler"
+        match self {
+            Self::Woken => "tidings-handler",
+            Self::BusyPoll => "tidings-busy-poll",
+        }
     }
 
     fn carries(&self, route: &Route) -> bool {
-        route.wire != super::Wire::Memory
+        match self {
+            Self::Woken => route.wire != Wire::Memory,
+            Self::BusyPoll => route.wire == Wire::Ipc,
+        }
     }
 
     fn enters(&self, bench: Bench) -> bool {
@@ -37,7 +61,7 @@ impl Subject for Handlers {
     }
 
     fn listen(&self, route: &Route) -> Result<Listening> {
-        let router = builder(route.wire).node_id(0).open().wait()?;
+        let router = self.builder(route.wire).node_id(0).open().wait()?;
         let address = router.addresses().first().ok_or("the router listens nowhere")?.to_string();
         let end = Asking::new(router, route);
         Ok((Box::new(end), vec![address; route.receivers]))
@@ -45,7 +69,7 @@ impl Subject for Handlers {
 
     fn connect(&self, route: &Route, address: &str, index: usize) -> Result<Box<dyn End>> {
         let id = u32::try_from(index + 1)?;
-        let router = builder(route.wire).node_id(id).attach_to([address]).open().wait()?;
+        let router = self.builder(route.wire).node_id(id).attach_to([address]).open().wait()?;
         Ok(Box::new(Asking::answering(router, route)))
     }
 }

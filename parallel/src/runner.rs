@@ -33,8 +33,13 @@ impl Runner {
     }
 
     /// How the nodes reach each other. Each gets an address of its own from it.
-    pub fn transport(mut self, transport: impl Transport) -> Self {
-        self.plan.transport = Some(Arc::new(transport));
+    pub fn transport(self, transport: impl Transport) -> Self {
+        self.shared_transport(Arc::new(transport))
+    }
+
+    /// The same, of a transport whose type the caller does not know.
+    pub fn shared_transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.plan.transport = Some(transport);
         self
     }
 

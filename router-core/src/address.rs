@@ -3,12 +3,13 @@ use std::{fmt, str::FromStr};
 use crate::{Error, Result};
 
 /// Every scheme that Tidings knows, with the cargo feature that compiles its transport in.
-const SCHEMES: [(&str, &str); 8] = [
+const SCHEMES: [(&str, &str); 9] = [
     ("memory", "default"),
     ("ipc", "ipc"),
     ("tcp", "tcp"),
     ("redis", "redis"),
     ("rediss", "redis"),
+    ("redis+unix", "redis"),
     ("nats", "nats"),
     ("zmq+tcp", "zmq"),
     ("zmq+ipc", "zmq"),

@@ -83,7 +83,7 @@ pub use stats::{DropReason, Drops};
 pub use subscription::Subscription;
 pub use tidings_topology::{Incarnation, NodeId, Topology};
 pub use transport::{
-    Acceptor, BoxFuture, Capability, Connector, Link, ListenContext, News, Placement, Readiness, Token,
+    Acceptor, BoxFuture, Capability, Connector, Link, ListenContext, News, Placement, Readiness, Ring, Token,
     Transport, Wakers, Wire,
 };
 pub use wait::{Timeout, Wait};

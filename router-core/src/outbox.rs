@@ -142,7 +142,7 @@ impl Outbox {
     }
 
     /// Queues one small message: what [`push`](Self::push) does, with nothing on the way that it does not need.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn push_small(&self, frame: &SmallFrame<'_>) {
         let mut state = self.lock();
         if state.sealed || !Self::is_waited_for(&state) {

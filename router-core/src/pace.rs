@@ -7,7 +7,10 @@ use std::{
 
 /// Emits that come closer to each other than this, in the mean, come fast. Time that a thread spends on writing at once
 /// is left out, or it could never emit fast. No answer to a message comes so soon.
-const FAST: Duration = Duration::from_nanos(1500);
+pub(crate) const FAST: Duration = Duration::from_nanos(1500);
+
+/// The same where both ends look again and again: no write costs a system call, and answers do come so soon.
+pub(crate) const FAST_TO_MEMORY: Duration = Duration::from_nanos(400);
 
 /// What a thread has emitted.
 #[derive(Debug, Clone, Copy)]
@@ -16,11 +19,12 @@ struct Pace {
     /// How many emits it had been when they were last looked at, when that was, and what was found.
     seen: u64,
     at: Option<Instant>,
-    slow: bool,
+    /// How far they were from each other in the mean.
+    gap: Duration,
 }
 
 thread_local! {
-    static PACE: Cell<Pace> = const { Cell::new(Pace { emits: 0, seen: 0, at: None, slow: true }) };
+    static PACE: Cell<Pace> = const { Cell::new(Pace { emits: 0, seen: 0, at: None, gap: Duration::MAX }) };
 }
 
 /// This thread emits, or hands on what others have.
@@ -29,18 +33,20 @@ pub(crate) fn emit() {
     let _ = PACE.try_with(|pace| pace.set(Pace { emits: pace.get().emits + 1, ..pace.get() }));
 }
 
-/// Whether this thread emits slowly. The answer is the same for everyone whom one emit goes to.
-pub(crate) fn is_slow() -> bool {
+/// Whether this thread emits slowly: what comes closer than `fast` is not slow. The gap is the same for everyone whom
+/// one emit goes to.
+pub(crate) fn is_slow(fast: Duration) -> bool {
     PACE.try_with(|cell| {
         let pace = cell.get();
         let since = pace.emits - pace.seen;
         if since == 0 {
-            return pace.slow;
+            return pace.gap >= fast;
         }
         let now = Instant::now();
-        let slow = pace.at.is_none_or(|at| (now - at).as_nanos() >= FAST.as_nanos() * u128::from(since));
-        cell.set(Pace { seen: pace.emits, at: Some(now), slow, ..pace });
-        slow
+        let emits = u32::try_from(since).unwrap_or(u32::MAX);
+        let gap = pace.at.map_or(Duration::MAX, |at| (now - at) / emits);
+        cell.set(Pace { seen: pace.emits, at: Some(now), gap, ..pace });
+        gap >= fast
     })
     .unwrap_or(true)
 }
@@ -57,9 +63,9 @@ mod tests {
     #[test]
     fn one_emit_is_slow_and_the_same_for_all_whom_it_goes_to() {
         emit();
-        assert!(is_slow());
+        assert!(is_slow(FAST));
         wrote();
-        assert!(is_slow(), "the second peer of the same emit");
+        assert!(is_slow(FAST), "the second peer of the same emit");
     }
 
     #[test]
@@ -67,14 +73,14 @@ mod tests {
         for _ in 0..1_000_000 {
             emit();
         }
-        is_slow();
+        is_slow(FAST);
         for _ in 0..1_000_000 {
             emit();
         }
-        assert!(!is_slow());
+        assert!(!is_slow(FAST));
         let begin = Instant::now();
         while begin.elapsed() < 2 * FAST {}
         emit();
-        assert!(is_slow());
+        assert!(is_slow(FAST));
     }
 }

@@ -5,9 +5,13 @@
 //!
 //! **No hostage.** Such a task is user code and may take as long as it likes. One that takes longer than a moment is
 //! left alone with its thread: another thread takes over the sockets, and whatever else was waiting.
+//!
+//! **No sleep.** Where a link says so, its thread [looks](watch) again and again whether something has come, and pays a core
+//! for the wake-up.
 
 mod near;
 mod relief;
+mod watch;
 
 use std::{
     cell::RefCell,
@@ -26,9 +30,10 @@ use mio::{Events, Interest, Poll, Registry, Token, unix::SourceFd};
 
 pub use near::spawn_near;
 
-use crate::runtime;
+use crate::{Ring, runtime};
 use near::Task;
 use relief::Shift;
+use watch::{Look, Looker, Watched};
 
 /// How many sockets are looked at together.
 const EVENTS: usize = 128;
@@ -41,11 +46,40 @@ pub(crate) trait Source: fmt::Debug + Send + Sync + 'static {
     /// Its socket, as long as it has one.
     fn socket(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Reads what there is. `ended`: the stream has an end, which is to be reached.
-    fn readable(&self, ended: bool) -> Turn;
+    /// Its memory, if bytes come through that.
+    fn ring(&self) -> Option<&dyn Ring>;
+
+    /// Whether it is looked at again and again.
+    fn is_watched(&self) -> bool {
+        self.ring().is_some_and(Ring::is_watched)
+    }
+
+    /// Whether there is something to read in its memory.
+    fn has_more(&self) -> bool {
+        self.ring().is_some_and(Ring::has_more)
+    }
+
+    /// Before its bell is waited for. Returns whether that may be.
+    fn rest(&self) -> bool {
+        self.ring().is_none_or(Ring::rest)
+    }
+
+    /// Reads what there is.
+    fn readable(&self, cue: Cue) -> Turn;
 
     /// The socket takes something again.
     fn writable(&self);
+}
+
+/// Why a source is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cue {
+    /// Something was seen in its memory.
+    Seen,
+    /// The system says so.
+    Told,
+    /// The stream has an end, which is to be reached.
+    Ended,
 }
 
 /// What came of a turn.
@@ -67,11 +101,11 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    /// A seat in the reactor whose turn it is.
-    pub(crate) fn new() -> Self {
+    /// A seat in the reactor whose turn it is. All that are `watched` sit in one, so that this costs one core.
+    pub(crate) fn new(watched: bool) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let (reactors, next) = (reactors(), NEXT.fetch_add(1, Relaxed));
-        let reactor = &reactors[next % reactors.len()];
+        let reactor = &reactors[if watched { 0 } else { next % reactors.len() }];
         Self { reactor, token: next }
     }
 
@@ -83,11 +117,16 @@ impl Seat {
     pub(crate) fn serve(&self, source: Arc<dyn Source>) -> io::Result<()> {
         let Some(socket) = source.socket() else { return Err(io::ErrorKind::Unsupported.into()) };
         lock(&self.reactor.sources).insert(self.token, source.clone());
-        let descriptor = socket.as_raw_fd();
-        let registered =
-            self.reactor.registry.register(&mut SourceFd(&descriptor), Token(self.token), Interest::READABLE);
+        if source.is_watched() {
+            self.reactor.watched.add(self.token, source.clone());
+        }
+        let descriptors = [Some(socket), source.ring().and_then(Ring::bell)];
+        let registered = descriptors.iter().flatten().try_for_each(|descriptor| {
+            let descriptor = descriptor.as_raw_fd();
+            self.reactor.registry.register(&mut SourceFd(&descriptor), Token(self.token), Interest::READABLE)
+        });
         if registered.is_err() {
-            lock(&self.reactor.sources).remove(&self.token);
+            self.reactor.forget(self.token, &*source);
         }
         registered
     }
@@ -107,8 +146,10 @@ struct Reactor {
     poll: Mutex<Poll>,
     registry: Registry,
     sources: Mutex<HashMap<usize, Arc<dyn Source>>>,
-    /// The sources that are to be read, and whether their streams have an end.
-    ready: Mutex<VecDeque<(usize, bool)>>,
+    /// Those whose memory is looked at.
+    watched: Watched,
+    /// The sources that are to be read, and why.
+    ready: Mutex<VecDeque<(usize, Cue)>>,
     /// The tasks that are to be run.
     near: Mutex<VecDeque<Arc<Task>>>,
     shift: Mutex<Arc<Shift>>,
@@ -146,6 +187,7 @@ impl Reactor {
             registry: poll.registry().try_clone()?,
             poll: Mutex::new(poll),
             sources: Mutex::default(),
+            watched: Watched::default(),
             ready: Mutex::default(),
             near: Mutex::default(),
             shift: Mutex::default(),
@@ -177,45 +219,60 @@ impl Reactor {
         // Handlers may use timers and sockets of a runtime.
         let _guard = runtime::work().enter();
         let mut events = Events::with_capacity(EVENTS);
+        let mut looker = Looker::default();
         while !shift.is_relieved() {
             self.run_near(shift);
             let next = lock(&self.ready).pop_front();
-            if let Some((token, ended)) = next {
-                self.read(token, ended);
+            if let Some((token, cue)) = next {
+                self.read(token, cue);
                 continue;
             }
             if shift.is_relieved() {
                 break;
             }
+            let wait = match looker.look(&self.watched, |token| self.make_ready(token, Cue::Seen)) {
+                Look::Found => continue,
+                Look::Glance => Some(Duration::ZERO),
+                Look::Wait => None,
+            };
             // An interruption shows no events.
-            let _ = lock(&self.poll).poll(&mut events, None);
+            let _ = lock(&self.poll).poll(&mut events, wait);
             for event in &events {
+                looker.told();
                 if event.is_writable() {
                     self.write(event.token().0);
                 }
                 let ended = event.is_read_closed() || event.is_error();
                 if event.is_readable() || ended {
-                    lock(&self.ready).push_back((event.token().0, ended));
+                    self.make_ready(event.token().0, if ended { Cue::Ended } else { Cue::Told });
                 }
             }
         }
+    }
+
+    fn make_ready(&self, token: usize, cue: Cue) {
+        lock(&self.ready).push_back((token, cue));
     }
 
     fn source(&self, token: usize) -> Option<Arc<dyn Source>> {
         lock(&self.sources).get(&token).cloned()
     }
 
-    fn read(&self, token: usize, ended: bool) {
+    fn read(&self, token: usize, cue: Cue) {
         let Some(source) = self.source(token) else { return };
-        match source.readable(ended) {
+        match source.readable(cue) {
             Turn::Over => {}
-            Turn::Again => lock(&self.ready).push_back((token, ended)),
-            Turn::Gone => {
-                lock(&self.sources).remove(&token);
-                if let Some(socket) = source.socket() {
-                    let _ = self.registry.deregister(&mut SourceFd(&socket.as_raw_fd()));
-                }
-            }
+            Turn::Again => self.make_ready(token, cue),
+            Turn::Gone => self.forget(token, &*source),
+        }
+    }
+
+    fn forget(&self, token: usize, source: &dyn Source) {
+        lock(&self.sources).remove(&token);
+        self.watched.remove(token);
+        // The other end has the bell too: that it is closed here is not the end of it.
+        for descriptor in [source.socket(), source.ring().and_then(Ring::bell)].into_iter().flatten() {
+            let _ = self.registry.deregister(&mut SourceFd(&descriptor.as_raw_fd()));
         }
     }
 

@@ -183,6 +183,8 @@ pub enum News {
 pub enum Readiness<'a> {
     /// It is this socket, which does not block: the router waits for it along with all others.
     Socket(BorrowedFd<'a>),
+    /// It is this socket, and memory beside it.
+    Ring(BorrowedFd<'a>, &'a dyn Ring),
     /// It wakes who waits.
     Wakers(&'a dyn Wakers),
 }
@@ -194,6 +196,26 @@ pub trait Wakers: fmt::Debug + Send + Sync {
 
     /// Ready when [`Link::try_write`] may take something.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// What a link does whose bytes may go through memory that both ends have, in the place of its socket. The socket
+/// tells of what comes through itself, and of the end.
+pub trait Ring: fmt::Debug + Send + Sync {
+    /// Becomes readable, anew each time, when either call may be tried again after what has gone through memory.
+    fn bell(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Whether the router is to look again and again if there is [more](Self::has_more). It may wait for the bell
+    /// only after a [`rest`](Self::rest); for any other link always.
+    fn is_watched(&self) -> bool;
+
+    /// Whether [`Link::try_read`] would find something. Takes a few nanoseconds.
+    fn has_more(&self) -> bool;
+
+    /// The router is about to wait for the bell. Returns whether it may; else there is more already.
+    fn rest(&self) -> bool;
+
+    /// Whether [`Link::try_write`] goes through memory, so that the bell tells when there is room.
+    fn carries_writes(&self) -> bool;
 }
 
 /// What stands on a link for a payload that travels beside it. Only the two ends know what it means.

@@ -44,7 +44,7 @@ async fn routers() -> Result<()> {
 
 fn the_other_transports() {
     let _ = (Ipc::new(), Ipc::bind("/run/x.sock"), Memory::network());
-    let _ = Ipc::new().shared_memory(64 << 20).shared_memory_from(32 << 10);
+    let _ = Ipc::new().shared_memory(64 << 20).shared_memory_from(32 << 10).busy_poll(true);
     let _ = (Topology::Star, Mesh, Alone, Scope::All, Secret::from_bytes([7; 32]));
 }
 

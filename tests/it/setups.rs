@@ -27,6 +27,10 @@ pub(crate) fn at_path_without_shared_memory(directory: &Path, number: usize) -> 
     at_path(directory, number).shared_memory(0)
 }
 
+pub(crate) fn at_path_with_busy_poll(directory: &Path, number: usize) -> Ipc {
+    at_path(directory, number).busy_poll(true)
+}
+
 pub(crate) fn at_loopback(_directory: &Path, _number: usize) -> Tcp {
     Tcp::bind("127.0.0.1:0")
 }

@@ -5,6 +5,7 @@ use std::{fs, time::Duration};
 use crate::{
     harness::Case,
     place::{Over, Place},
+    remote::Remote,
     settings::Settings,
 };
 
@@ -39,8 +40,12 @@ fn idle(over: Over) -> String {
     let place = Place::new();
     let mut first = place.node(&Settings::new(0, over.anywhere()));
     let (_, entrance) = first.line("open ");
-    let mut second = place.node(&Settings::new(1, over.anywhere()).attach_to([entrance]));
-    second.line("open ");
+    let second = place.node(&Settings::new(1, over.anywhere()).attach_to([entrance]));
+    watch(&place, [first, second])
+}
+
+/// Counts how often two nodes wake up that have nothing to say to each other, and shuts them down.
+pub(crate) fn watch(place: &Place, [mut first, mut second]: [Remote; 2]) -> String {
     for node in [&mut first, &mut second] {
         node.ask("meet 1", "met");
     }
@@ -52,7 +57,7 @@ fn idle(over: Over) -> String {
     let after = pids.map(wake_ups);
     let counts = [0, 1].map(|node| after[node] - before[node]);
     assert!(counts.iter().all(|count| (1..=ALLOWED).contains(count)), "{counts:?} wake-ups in {MEASURED:?}");
-    [first, second].iter_mut().for_each(crate::remote::Remote::shut_down);
+    [first, second].iter_mut().for_each(Remote::shut_down);
     place.assert_empty();
     format!("{counts:?} wake-ups in {MEASURED:?}")
 }

@@ -14,10 +14,13 @@ use crate::{
     remote::PATIENCE,
 };
 
+/// The variable that says where the server is.
+pub(crate) const SERVER: &str = "TIDINGS_TEST_SERVER";
+
 pub(crate) fn cases() -> Vec<Case> {
     let case = |over: Over, program: &'static str| {
         Case::always(format!("{}::two_jobs_with_defaults_do_not_hear_each_other", over.name()), move || {
-            two_jobs(program)
+            two_jobs(program, &[])
         })
     };
     vec![case(Over::Ipc, "job"), case(Over::Tcp, "job over tcp")]
@@ -29,11 +32,14 @@ fn open(gates: &mut [UnixStream]) {
     gates.iter_mut().for_each(|gate| gate.write_all(&[1]).unwrap());
 }
 
-fn two_jobs(program: &'static str) -> String {
+pub(crate) fn two_jobs(program: &'static str, settings: &[(&'static str, String)]) -> String {
     let (place, elsewhere) = (Place::new(), PrivateDir::new());
     let path = elsewhere.join("gate");
     let gate = UnixListener::bind(&path).unwrap();
-    let variables = |job: u32| [(GATE, path.display().to_string()), (JOB, job.to_string())];
+    let variables = |job: u32| {
+        let own = [(GATE, path.display().to_string()), (JOB, job.to_string())];
+        [&own, settings].concat()
+    };
     let mut launchers = [0, 1].map(|job| place.start(program, &variables(job)));
     let mut gates: Vec<_> = (0..4)
         .map(|_| {

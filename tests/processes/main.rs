@@ -16,7 +16,10 @@ mod networks;
 mod node;
 mod place;
 mod programs;
+mod redis;
 mod remote;
+#[cfg(target_os = "linux")]
+mod ring;
 mod settings;
 #[cfg(target_os = "linux")]
 mod shared_memory;
@@ -34,10 +37,13 @@ fn main() -> ExitCode {
         kill_matrix::cases(),
         #[cfg(target_os = "linux")]
         shared_memory::cases(),
+        #[cfg(target_os = "linux")]
+        ring::cases(),
         start_order::cases(),
         jobs::cases(),
         entries::cases(),
         idle::cases(),
+        redis::cases(),
         stopped_peer::cases(),
         networks::cases(),
     ];

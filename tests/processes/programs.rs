@@ -36,6 +36,10 @@ pub(crate) fn run(program: &str) -> ExitCode {
         "first message" => first_message(),
         "entries" => entries::run(),
         "job" => Parallel::runner(2).run(job).exit(),
+        "job over redis" => {
+            let server = std::env::var(crate::jobs::SERVER).unwrap();
+            Parallel::runner(2).transport(tidings::transport::Redis::connect(server)).run(job).exit()
+        }
         "job over tcp" => {
             Parallel::runner(2).transport(tidings::transport::Tcp::bind("127.0.0.1:0")).run(job).exit()
         }

@@ -9,7 +9,7 @@ use tidings::{Address, Policy, RouterBuilder, Secret, Topology, transport};
 pub(crate) struct Settings {
     pub(crate) id: u32,
     pub(crate) topology: Topology,
-    /// An address to listen on, or `private` for a unix socket with a name of its own.
+    /// An address to listen on, or [`PRIVATE`] or [`PRIVATE_BUSY`].
     pub(crate) listen: String,
     pub(crate) attach_to: Vec<String>,
     /// Its place in [`POLICIES`].
@@ -29,6 +29,9 @@ const SETTINGS: &str = "TIDINGS_TEST_SETTINGS";
 
 /// A unix socket with a name of its own.
 pub(crate) const PRIVATE: &str = "private";
+
+/// The same, whose links are looked at again and again.
+pub(crate) const PRIVATE_BUSY: &str = "private-busy";
 
 /// Any free port of loopback.
 pub(crate) const LOOPBACK: &str = "tcp://127.0.0.1:0";
@@ -111,6 +114,7 @@ impl Settings {
             .attach_to(&self.attach_to);
         let builder = match self.listen.as_str() {
             PRIVATE => builder.transport(transport::Ipc::new()),
+            PRIVATE_BUSY => builder.transport(transport::Ipc::new().busy_poll(true)),
             address => {
                 let address: Address = address.parse().unwrap();
                 builder.shared_transport(transport::listening_on(&address).unwrap())

@@ -14,7 +14,7 @@ use crate::{
     directory::{Bases, Hold, PrivateDirectory},
     ipc::SCHEME,
     link::IpcLink,
-    shm::SharedPool,
+    shm::{SharedPool, Wanted},
     socket_file::{SocketFile, cannot_listen, check_length, listen},
 };
 
@@ -35,11 +35,13 @@ pub(crate) struct IpcAcceptor {
     strangers: Strangers,
     /// What is lent on the links.
     pool: Arc<SharedPool>,
+    /// How the bytes of the links go.
+    rings: Wanted,
 }
 
 impl IpcAcceptor {
     /// Listens on this path.
-    pub(crate) async fn at(path: &Path, pool: Arc<SharedPool>) -> Result<Self> {
+    pub(crate) async fn at(path: &Path, pool: Arc<SharedPool>, rings: Wanted) -> Result<Self> {
         let path = &std::path::absolute(path).map_err(|error| cannot_listen(path, error))?;
         check_length(path)?;
         let (Some(directory), Some(_)) = (path.parent(), path.file_name()) else {
@@ -48,11 +50,16 @@ impl IpcAcceptor {
         let _hold = Hold::of(directory).await.map_err(|_| {
             cannot_listen(path, format!("there is no directory {}: make it first", directory.display()))
         })?;
-        Self::new(path, pool)
+        Self::new(path, pool, rings)
     }
 
     /// Listens under a name of its own in the private directory.
-    pub(crate) async fn private(bases: &Bases, node_id: NodeId, pool: Arc<SharedPool>) -> Result<Self> {
+    pub(crate) async fn private(
+        bases: &Bases,
+        node_id: NodeId,
+        pool: Arc<SharedPool>,
+        rings: Wanted,
+    ) -> Result<Self> {
         let path = bases.private();
         let socket: PathBuf = path.join(format!("{node_id}-{:08x}.sock", fastrand::u32(..)));
         check_length(&socket)?;
@@ -62,12 +69,12 @@ impl IpcAcceptor {
             directory.sweep(hold);
         }
         // On failure the hold has to go first, or the directory would take it for another one's and stay.
-        let acceptor = Self::new(&socket, pool);
+        let acceptor = Self::new(&socket, pool, rings);
         drop(hold);
         Ok(Self { _directory: Some(directory), ..acceptor? })
     }
 
-    fn new(path: &Path, pool: Arc<SharedPool>) -> Result<Self> {
+    fn new(path: &Path, pool: Arc<SharedPool>, rings: Wanted) -> Result<Self> {
         let text = path.to_str().ok_or_else(|| cannot_listen(path, "the path is no text (UTF-8)"))?;
         let address = Address::new(SCHEME, text)?;
         let (file, listener) = listen(path)?;
@@ -79,6 +86,7 @@ impl IpcAcceptor {
             uid: geteuid().as_raw(),
             strangers: Strangers::default(),
             pool,
+            rings,
         })
     }
 }
@@ -96,7 +104,7 @@ impl Acceptor for IpcAcceptor {
                 Some(pid) => format!("process {pid} at {}", self.address),
                 None => format!("a process at {}", self.address),
             };
-            match IpcLink::new(stream, self.uid, self.pool.clone(), name) {
+            match IpcLink::new(stream, self.uid, self.pool.clone(), self.rings, name) {
                 Ok(link) => return Poll::Ready(Ok(Arc::new(link))),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     self.strangers.refused(&self.address, &error);
@@ -139,7 +147,7 @@ mod tests {
     };
 
     async fn at(directory: &TempDir) -> Result<IpcAcceptor> {
-        IpcAcceptor::at(&directory.path().join("x.sock"), no_pool()).await
+        IpcAcceptor::at(&directory.path().join("x.sock"), no_pool(), Wanted::Rung).await
     }
 
     fn no_pool() -> Arc<SharedPool> {
@@ -199,8 +207,10 @@ mod tests {
     fn two_private_sockets_share_a_directory_that_goes_with_the_last() {
         run(async {
             let home = tempfile::tempdir().unwrap();
-            let mut first = IpcAcceptor::private(&private_in(&home), NodeId(3), no_pool()).await.unwrap();
-            let second = IpcAcceptor::private(&private_in(&home), NodeId(3), no_pool()).await.unwrap();
+            let mut first =
+                IpcAcceptor::private(&private_in(&home), NodeId(3), no_pool(), Wanted::Rung).await.unwrap();
+            let second =
+                IpcAcceptor::private(&private_in(&home), NodeId(3), no_pool(), Wanted::Rung).await.unwrap();
             assert_ne!(first.address, second.address);
             drop(second);
             meet(&mut first).await;
@@ -213,10 +223,12 @@ mod tests {
     fn a_private_socket_sweeps_out_what_the_dead_left() {
         run(async {
             let home = tempfile::tempdir().unwrap();
-            let first = IpcAcceptor::private(&private_in(&home), NodeId(0), no_pool()).await.unwrap();
+            let first =
+                IpcAcceptor::private(&private_in(&home), NodeId(0), no_pool(), Wanted::Rung).await.unwrap();
             let dead = private_in(&home).private().join("dead.sock");
             drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
-            let _second = IpcAcceptor::private(&private_in(&home), NodeId(1), no_pool()).await.unwrap();
+            let _second =
+                IpcAcceptor::private(&private_in(&home), NodeId(1), no_pool(), Wanted::Rung).await.unwrap();
             assert!(!dead.exists());
             assert!(Path::new(first.address.target()).exists());
         });
@@ -229,7 +241,7 @@ mod tests {
             let long = home.path().join("d".repeat(100));
             fs::create_dir(&long).unwrap();
             let bases = Bases { runtime: None, temporary: long.clone() };
-            let error = IpcAcceptor::private(&bases, NodeId(0), no_pool()).await.unwrap_err();
+            let error = IpcAcceptor::private(&bases, NodeId(0), no_pool(), Wanted::Rung).await.unwrap_err();
             assert!(matches!(error, Error::SocketPathTooLong { .. }), "{error}");
             assert_eq!(fs::read_dir(&long).unwrap().count(), 0);
         });
@@ -261,7 +273,7 @@ mod tests {
                 scope.spawn(|| {
                     start.wait();
                     run(async {
-                        let result = IpcAcceptor::at(&path, no_pool()).await;
+                        let result = IpcAcceptor::at(&path, no_pool(), Wanted::Rung).await;
                         results.lock().unwrap().push(result.map_err(|error| error.to_string()));
                     });
                 });
@@ -276,8 +288,9 @@ mod tests {
     fn a_missing_directory_is_named() {
         run(async {
             let directory = tempfile::tempdir().unwrap();
-            let error =
-                IpcAcceptor::at(&directory.path().join("missing/x.sock"), no_pool()).await.unwrap_err();
+            let error = IpcAcceptor::at(&directory.path().join("missing/x.sock"), no_pool(), Wanted::Rung)
+                .await
+                .unwrap_err();
             let Error::Listen { source, .. } = &error else { panic!("{error}") };
             assert!(source.to_string().contains("missing: make it first"), "{source}");
         });
@@ -287,7 +300,7 @@ mod tests {
     fn a_path_without_a_file_name_is_refused() {
         run(async {
             for path in ["", "/", "/tmp/.."] {
-                let error = IpcAcceptor::at(Path::new(path), no_pool()).await.unwrap_err();
+                let error = IpcAcceptor::at(Path::new(path), no_pool(), Wanted::Rung).await.unwrap_err();
                 assert!(matches!(error, Error::Listen { .. }), "{error}");
             }
         });

@@ -1,7 +1,8 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
+    thread::available_parallelism,
 };
 
 use rustix::process::geteuid;
@@ -11,7 +12,12 @@ use tidings_router_core::{
 };
 use tokio::net::UnixStream;
 
-use crate::{acceptor::IpcAcceptor, directory::Bases, link::IpcLink, shm::SharedPool};
+use crate::{
+    acceptor::IpcAcceptor,
+    directory::Bases,
+    link::IpcLink,
+    shm::{SharedPool, Wanted},
+};
 
 /// The scheme of its addresses.
 pub(crate) const SCHEME: &str = "ipc";
@@ -35,6 +41,8 @@ pub struct Ipc {
     path: Option<PathBuf>,
     /// The memory that its nodes share with their peers. Clones have it together.
     pool: Arc<SharedPool>,
+    /// Its links are looked at again and again.
+    busy_poll: bool,
 }
 
 /// How much memory a node shares with its peers if nobody says otherwise, in bytes.
@@ -45,7 +53,7 @@ const SHARED_FROM: usize = 32 << 10;
 
 impl Default for Ipc {
     fn default() -> Self {
-        Self { path: None, pool: Arc::new(SharedPool::new(SHARED, SHARED_FROM)) }
+        Self { path: None, pool: Arc::new(SharedPool::new(SHARED, SHARED_FROM)), busy_poll: false }
     }
 }
 
@@ -70,10 +78,11 @@ impl Ipc {
 
     /// How much memory a node of this transport shares with its peers, in bytes: payloads that are on their
     /// way, or that somebody still holds. When it is full, payloads go through the socket, and
-    /// [`Stats::unpooled`](tidings_router_core::Stats::unpooled) counts them. 0 turns it off; what others
-    /// share is taken all the same. Default 64 MiB, at most 64 GiB; Linux only, elsewhere there is none.
+    /// [`Stats::unpooled`](tidings_router_core::Stats::unpooled) counts them. 0 turns it off; payloads that others
+    /// share are taken all the same. Default 64 MiB, at most 64 GiB; Linux only, elsewhere there is none.
     ///
-    /// Memory is used from the first large payload on, as much as there were payloads at once.
+    /// Memory is used from the first large payload on, as much as there were payloads at once. Besides there are 512
+    /// KiB in each direction of a link, through which everything else goes; with 0 it goes through the socket.
     pub fn shared_memory(self, bytes: usize) -> Self {
         let pool = Arc::new(SharedPool::new(bytes, self.pool.threshold()));
         Self { pool, ..self }
@@ -83,6 +92,32 @@ impl Ipc {
     pub fn shared_memory_from(self, len: usize) -> Self {
         let pool = Arc::new(SharedPool::new(self.pool.bytes(), len));
         Self { pool, ..self }
+    }
+
+    /// Has a thread look again and again whether something has come, instead of sleeping until it has. Default `false`.
+    ///
+    /// The round trip of a small message takes a fraction of the time then, if both ends do so and answer in
+    /// handlers; if just one does, it saves the wake-up on its side. It costs a core: one for each process, however
+    /// many routers and links that has. After 50 ms in which nothing has come, or when something
+    /// else wants its core, the thread sleeps until something comes, which then takes as long as without.
+    ///
+    /// Where more threads look than there are cores, they give way to each other and to everybody else: nothing
+    /// stops, but a message may take longer than without. A process that has only one core does not look. Linux only,
+    /// and not where [`shared_memory`](Self::shared_memory) is 0: there it does nothing.
+    pub fn busy_poll(self, on: bool) -> Self {
+        Self { busy_poll: on, ..self }
+    }
+
+    /// How the bytes of its links go. With one core looking would only keep others from sending anything.
+    fn rings(&self) -> Wanted {
+        static CORES: OnceLock<usize> = OnceLock::new();
+        match (self.pool.is_on(), self.busy_poll) {
+            (false, _) => Wanted::Not,
+            (true, true) if *CORES.get_or_init(|| available_parallelism().map_or(1, usize::from)) > 1 => {
+                Wanted::Watched
+            }
+            (true, _) => Wanted::Rung,
+        }
     }
 
     fn placed(&self, placement: &Placement) -> Result<Self> {
@@ -100,7 +135,7 @@ impl Ipc {
             }
         };
         let pool = Arc::new(SharedPool::new(self.pool.bytes(), self.pool.threshold()));
-        Ok(Self { path: Some(path), pool })
+        Ok(Self { path: Some(path), pool, busy_poll: self.busy_poll })
     }
 }
 
@@ -128,10 +163,10 @@ impl Connector for Ipc {
     fn listen<'a>(&'a self, context: &'a ListenContext) -> BoxFuture<'a, Result<Box<dyn Acceptor>>> {
         Box::pin(async move {
             let acceptor = match &self.path {
-                Some(path) => IpcAcceptor::at(path, self.pool.clone()).await?,
+                Some(path) => IpcAcceptor::at(path, self.pool.clone(), self.rings()).await?,
                 None => {
                     let bases = Bases::of_environment();
-                    IpcAcceptor::private(&bases, context.node_id, self.pool.clone()).await?
+                    IpcAcceptor::private(&bases, context.node_id, self.pool.clone(), self.rings()).await?
                 }
             };
             Ok(Box::new(acceptor) as Box<dyn Acceptor>)
@@ -149,7 +184,8 @@ impl Connector for Ipc {
             let stream = UnixStream::connect(address.target()).await?;
             // Whoever could put a socket there before its owner did would otherwise get what is meant for
             // him.
-            let link = IpcLink::new(stream, geteuid().as_raw(), self.pool.clone(), |_| address.to_string())?;
+            let (uid, rings) = (geteuid().as_raw(), self.rings());
+            let link = IpcLink::new(stream, uid, self.pool.clone(), rings, |_| address.to_string())?;
             Ok(Arc::new(link) as Arc<dyn Link>)
         })
     }

@@ -1,4 +1,4 @@
-//! Tidings between the processes of one machine, over unix sockets.
+//! Tidings between the processes of one machine, over unix sockets and shared memory.
 //!
 //! ```
 //! use tidings_router_core::Router;
@@ -12,8 +12,8 @@
 //!
 //! # What it promises
 //!
-//! * **Reliable.** A link is a stream socket: what is written arrives whole and in order until the link
-//!   breaks, and the death of a process breaks its links at once.
+//! * **Reliable.** A link is a stream: what is written arrives whole and in order until the link breaks, and the death
+//!   of a process breaks its links at once.
 //! * **Ours alone.** A socket's file has mode 0600, and both ends let in only processes of the same effective
 //!   user id, as the kernel knows it. The directory of [`Ipc::new`] has mode 0700 and is refused if it is
 //!   anybody else's.
@@ -28,9 +28,9 @@
 //! * One machine, and one user on it. Processes in containers reach each other if they share the directory.
 //! * A path has at most 107 bytes (103 on macOS and the BSDs), the operating system's limit for sockets.
 //! * The path must be text (UTF-8), since it is an address, and its directory must exist.
-//! * Payloads below [`Ipc::shared_memory_from`] are copied through the kernel, twice. On Linux larger ones are copied
-//!   once, into memory that all receivers map, or not at all if they were written into a loan. Elsewhere all go
-//!   through the kernel.
+//! * On Linux, what is sent is copied into memory that both ends of a link map, and out of it again; payloads from
+//!   [`Ipc::shared_memory_from`] on are copied once, into memory that all receivers map, or not at all if they were
+//!   written into a loan. Elsewhere all go through the kernel.
 //! * Everyone who was let in can read all that a node shares, also payloads that are meant for others.
 //!
 //! # Invariants

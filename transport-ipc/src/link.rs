@@ -1,7 +1,7 @@
 use std::{
     any::Any,
     io::{self, IoSlice, Write},
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,10 +10,10 @@ use std::{
 
 use bytes::Bytes;
 use rustix::net::{Shutdown, shutdown, sockopt};
-use tidings_router_core::{Link, Readiness, Token};
+use tidings_router_core::{Link, Readiness, Ring, Token};
 use tokio::net::UnixStream;
 
-use crate::shm::{Borrower, Lender, SharedPool};
+use crate::shm::{Borrower, Lender, Rings, SharedPool, Wanted};
 
 /// What a socket may hold, in bytes, as far as the system allows it.
 ///
@@ -30,15 +30,17 @@ pub(crate) struct IpcLink {
     closed: AtomicBool,
     lender: Lender,
     borrower: Borrower,
+    rings: Rings,
 }
 
 impl IpcLink {
     /// A link over `stream`, if the process at the other end runs as the user `uid`. What stands in `pool` is
-    /// lent to it. `name` makes the name of the other end from its process id.
+    /// lent to it. `rings`: how its bytes go. `name` makes the name of the other end from its process id.
     pub(crate) fn new(
         stream: UnixStream,
         uid: u32,
         pool: Arc<SharedPool>,
+        rings: Wanted,
         name: impl FnOnce(Option<i32>) -> String,
     ) -> io::Result<Self> {
         let peer = stream.peer_cred()?;
@@ -56,6 +58,7 @@ impl IpcLink {
             closed: AtomicBool::new(false),
             lender: Lender::new(pool),
             borrower: Borrower::default(),
+            rings: Rings::new(rings),
         })
     }
 
@@ -71,23 +74,39 @@ impl IpcLink {
 impl Link for IpcLink {
     fn try_read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         self.check_open()?;
-        self.borrower.receive(&self.stream, buffer)
+        self.rings.read(&self.stream, buffer, &self.borrower)
     }
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.check_open()?;
-        if self.lender.is_due() {
-            return self.lender.hand_over(&self.stream, slices);
+        if self.rings.carries_writes() {
+            if self.lender.is_due() {
+                self.rings.fill(|filler| self.lender.hand_over(&self.stream, filler))?;
+            }
+            return self.rings.write(slices);
         }
-        (&self.stream).write_vectored(slices)
+        // The ring goes first: an end that has all it wants takes no more descriptors.
+        let written = if self.rings.is_due() {
+            self.rings.hand_over(&self.stream, slices)?
+        } else if self.lender.is_due() {
+            self.lender.hand_over(&self.stream, slices)?
+        } else {
+            (&self.stream).write_vectored(slices)?
+        };
+        self.rings.sent(written);
+        Ok(written)
     }
 
     fn readiness(&self) -> Readiness<'_> {
-        Readiness::Socket(self.stream.as_fd())
+        match self.rings.bell() {
+            Some(_) => Readiness::Ring(self.stream.as_fd(), self),
+            None => Readiness::Socket(self.stream.as_fd()),
+        }
     }
 
     fn trust(&self) -> bool {
         self.borrower.trust();
+        self.rings.trust();
         self.lender.is_on()
     }
 
@@ -115,6 +134,28 @@ impl Link for IpcLink {
     }
 }
 
+impl Ring for IpcLink {
+    fn bell(&self) -> Option<BorrowedFd<'_>> {
+        self.rings.bell()
+    }
+
+    fn is_watched(&self) -> bool {
+        self.rings.is_watched()
+    }
+
+    fn has_more(&self) -> bool {
+        self.rings.has_more()
+    }
+
+    fn rest(&self) -> bool {
+        self.rings.rest()
+    }
+
+    fn carries_writes(&self) -> bool {
+        self.rings.has_changed_over()
+    }
+}
+
 #[cfg(test)]
 mod tests {
 
@@ -130,7 +171,8 @@ mod tests {
     fn pair() -> (Arc<IpcLink>, Arc<IpcLink>) {
         let (a, b) = UnixStream::pair().unwrap();
         let uid = geteuid().as_raw();
-        let link = |stream| Arc::new(IpcLink::new(stream, uid, pool(), |_| "peer".into()).unwrap());
+        let link =
+            |stream| Arc::new(IpcLink::new(stream, uid, pool(), Wanted::Rung, |_| "peer".into()).unwrap());
         (link(a), link(b))
     }
 
@@ -218,7 +260,8 @@ mod tests {
     fn another_user_is_refused() {
         run(async {
             let (a, _b) = UnixStream::pair().unwrap();
-            let error = IpcLink::new(a, geteuid().as_raw() + 1, pool(), |_| String::new()).unwrap_err();
+            let error =
+                IpcLink::new(a, geteuid().as_raw() + 1, pool(), Wanted::Rung, |_| String::new()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
         });
     }

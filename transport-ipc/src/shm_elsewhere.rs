@@ -6,7 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use rustix::{buffer::spare_capacity, fd::AsFd};
+use rustix::{
+    buffer::spare_capacity,
+    fd::{AsFd, BorrowedFd},
+};
 use tidings_router_core::{Lease, Pool, Token};
 
 /// A pool without memory.
@@ -75,13 +78,80 @@ impl Lender {
 pub(crate) struct Borrower;
 
 impl Borrower {
-    pub(crate) fn receive(&self, socket: impl AsFd, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        Ok(rustix::io::read(socket, spare_capacity(buffer))?)
-    }
-
     pub(crate) fn trust(&self) {}
 
     pub(crate) fn redeem(&self, _token: &Token) -> io::Result<Bytes> {
         Err(io::Error::new(io::ErrorKind::InvalidData, "nothing is lent on this operating system"))
+    }
+}
+
+/// Whether an end wants rings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Not,
+    Rung,
+    Watched,
+}
+
+/// Everything goes through the socket.
+#[derive(Debug)]
+pub(crate) struct Rings;
+
+impl Rings {
+    pub(crate) fn new(_wanted: Wanted) -> Self {
+        Self
+    }
+
+    pub(crate) fn bell(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn trust(&self) {}
+
+    pub(crate) fn is_due(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn hand_over(&self, _socket: impl AsFd, _slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn sent(&self, _count: usize) {}
+
+    pub(crate) fn carries_writes(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn has_changed_over(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn write(&self, _slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn fill(&self, _send: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(crate) fn has_more(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn rest(&self) -> bool {
+        true
+    }
+
+    pub(crate) fn read(
+        &self,
+        socket: impl AsFd,
+        buffer: &mut Vec<u8>,
+        _borrower: &Borrower,
+    ) -> io::Result<usize> {
+        Ok(rustix::io::read(socket, spare_capacity(buffer))?)
     }
 }

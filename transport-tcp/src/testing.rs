@@ -30,7 +30,7 @@ pub(crate) async fn accept(acceptor: &mut dyn Acceptor) -> io::Result<Arc<dyn Li
 fn socket(link: &dyn Link) -> BorrowedFd<'_> {
     match link.readiness() {
         Readiness::Socket(socket) => socket,
-        Readiness::Wakers(_) => unreachable!("a link of this transport is a socket"),
+        Readiness::Ring(..) | Readiness::Wakers(_) => unreachable!("a link of this transport is a socket"),
     }
 }
 

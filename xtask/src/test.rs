@@ -5,8 +5,8 @@ use crate::{
     command::{self, cargo, find_program, output},
 };
 
-/// What the network tests call, with the package that brings it.
-const TOOLS: [(&str, &str); 2] = [("ip", "iproute2"), ("nft", "nftables")];
+/// What the tests call, with the package that brings it.
+const TOOLS: [(&str, &str); 3] = [("ip", "iproute2"), ("nft", "nftables"), ("redis-server", "redis-server")];
 
 /// Installs what the tests need, then runs all of them, doc tests included.
 pub(crate) fn run(arguments: &[String]) -> Result {
@@ -15,7 +15,7 @@ pub(crate) fn run(arguments: &[String]) -> Result {
         if in_ci {
             return Err(reason);
         }
-        eprintln!("network tests are skipped: {reason}");
+        eprintln!("tests of networks and of servers will be skipped or fail: {reason}");
     }
     let mut tests = cargo(["test", "--workspace", "--all-features"]);
     if in_ci {

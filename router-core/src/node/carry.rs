@@ -21,10 +21,10 @@ use super::{
     wire::{TURN, Wired},
 };
 use crate::{
-    Acceptor, Address, Connector, DropReason, Link, News, Readiness, Timeout,
+    Acceptor, Address, Connector, DropReason, Link, News, Readiness, Ring, Timeout,
     exchange::{Carrier, Exchange},
     protocol::{Action, DialId, LinkEnd, LinkId},
-    reactor::{Source, Turn},
+    reactor::{Cue, Source, Turn},
     runtime,
 };
 
@@ -258,19 +258,30 @@ impl Served {
 impl Source for Served {
     fn socket(&self) -> Option<BorrowedFd<'_>> {
         match self.wire.link().readiness() {
-            Readiness::Socket(socket) => Some(socket),
+            Readiness::Socket(socket) | Readiness::Ring(socket, _) => Some(socket),
             Readiness::Wakers(_) => None,
         }
     }
 
-    fn readable(&self, ended: bool) -> Turn {
+    fn ring(&self) -> Option<&dyn Ring> {
+        match self.wire.link().readiness() {
+            Readiness::Ring(_, ring) => Some(ring),
+            Readiness::Socket(_) | Readiness::Wakers(_) => None,
+        }
+    }
+
+    fn readable(&self, cue: Cue) -> Turn {
+        if cue == Cue::Told && self.ring().is_some_and(Ring::carries_writes) {
+            // The bell may have rung for who writes.
+            self.wire.unblock();
+        }
         for _ in 0..TURN {
             // What panics here (a waker, say, which is somebody else's) ends one link, and not the thread of all others.
             let read = catch_unwind(AssertUnwindSafe(|| self.wire.read_some(&self.exchange)));
             match read.unwrap_or(Err(LinkEnd::Lost)) {
                 Ok(Read::Nothing) => return Turn::Over,
                 // A stream is empty after a read that was not filled, until it says otherwise.
-                Ok(Read::All) if !ended => return Turn::Over,
+                Ok(Read::All) if cue != Cue::Ended => return Turn::Over,
                 Ok(Read::All | Read::Part) => {}
                 Err(end) => {
                     self.end(&end);

@@ -74,7 +74,8 @@ impl Flush for Wired {
     ///
     /// When they come fast it leaves them to the writing task, which writes many at once.
     fn flush(&self) -> bool {
-        if !pace::is_slow() {
+        let awake = self.writes_to_who_is_awake();
+        if !pace::is_slow(if awake { pace::FAST_TO_MEMORY } else { pace::FAST }) {
             return false;
         }
         let Ok(mut writing) = self.writing.try_lock() else { return false };
@@ -88,7 +89,9 @@ impl Flush for Wired {
         let Some(session) = session.filter(|_| writing.slices.is_empty()) else { return false };
         let gathered = session.gather(self.id, &|payload| self.link.lend(payload), &mut writing.slices, None);
         let written = gathered == Gather::Ready && self.write_some(&mut writing.slices).is_ok();
-        pace::wrote();
+        if !awake {
+            pace::wrote();
+        }
         // What others have queued meanwhile is left to the writing task.
         written && writing.slices.is_empty() && session.outbox.is_drained()
     }
@@ -107,7 +110,11 @@ enum Next {
 
 impl Wired {
     pub(crate) fn new(id: LinkId, link: Arc<dyn Link>) -> Self {
-        let seat = matches!(link.readiness(), Readiness::Socket(_)).then(Seat::new);
+        let seat = match link.readiness() {
+            Readiness::Socket(_) => Some(Seat::new(false)),
+            Readiness::Ring(_, ring) => Some(Seat::new(ring.is_watched())),
+            Readiness::Wakers(_) => None,
+        };
         Self {
             id,
             reading: Mutex::new(Reading::new(id, link.clone())),
@@ -267,21 +274,35 @@ impl Wired {
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match (self.link.readiness(), self.seat) {
             (Readiness::Wakers(wakers), _) => wakers.poll_writable(cx).map(Ok),
-            (Readiness::Socket(socket), Some(seat)) => {
+            (Readiness::Socket(socket) | Readiness::Ring(socket, _), Some(seat)) => {
                 let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
                 if std::mem::take(&mut blocked.over) {
                     return Poll::Ready(Ok(()));
                 }
                 blocked.waker = Some(cx.waker().clone());
                 drop(blocked);
-                seat.want_writable(socket)?;
+                if !self.writes_to_memory() {
+                    seat.want_writable(socket)?;
+                }
                 Poll::Pending
             }
-            (Readiness::Socket(_), None) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+            (Readiness::Socket(_) | Readiness::Ring(..), None) => {
+                Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+            }
         }
     }
 
-    /// The socket takes something again.
+    /// What is written goes through memory: then the bell tells when there is room.
+    fn writes_to_memory(&self) -> bool {
+        matches!(self.link.readiness(), Readiness::Ring(_, ring) if ring.carries_writes())
+    }
+
+    /// The same, and most likely nobody has to be woken: this end looks again and again, so the other one does so too.
+    fn writes_to_who_is_awake(&self) -> bool {
+        matches!(self.link.readiness(), Readiness::Ring(_, ring) if ring.carries_writes() && ring.is_watched())
+    }
+
+    /// The link takes something again.
     pub(crate) fn unblock(&self) {
         let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
         blocked.over = true;

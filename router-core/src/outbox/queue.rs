@@ -99,7 +99,7 @@ impl SendQueue {
     }
 
     /// Queues one small message.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_small(&mut self, frame: &SmallFrame<'_>) {
         frame.append_to(self.room(frame.len()));
         self.open.messages += 1;

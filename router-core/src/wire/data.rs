@@ -36,7 +36,7 @@ impl SmallFrame<'_> {
     }
 
     /// Writes it to the end of `buffer`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn append_to(&self, buffer: &mut Vec<u8>) {
         let start = buffer.len();
         buffer.extend_from_slice(self.head);

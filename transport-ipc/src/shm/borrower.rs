@@ -5,12 +5,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use rustix::{buffer::spare_capacity, fd::AsFd};
 use tidings_router_core::Token;
 
 use super::{
     arena::SEALS,
-    descriptors::{self, FIXED, HANDED_OVER, sealed_len},
+    descriptors::{FIXED, TO_BORROW, sealed_len},
     map::{Counters, Mapping},
     token::Place,
 };
@@ -46,21 +45,18 @@ struct Borrowed {
 }
 
 impl Borrower {
-    /// Reads from the socket, and takes what is handed over with it.
-    pub(crate) fn receive(&self, socket: impl AsFd, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        if self.memory.get().is_some() {
-            // Nothing more is handed over, and what is all the same is closed by the system.
-            return Ok(rustix::io::read(socket, spare_capacity(buffer))?);
-        }
-        descriptors::receive(socket, buffer, |descriptor| self.take(descriptor))
+    /// Whether it has got what it needs, or what was handed over for that was of no use.
+    pub(super) fn is_over(&self) -> bool {
+        self.memory.get().is_some()
     }
 
-    fn take(&self, descriptor: OwnedFd) -> io::Result<()> {
+    /// Takes what was handed over, of which there are [`TO_BORROW`].
+    pub(super) fn take(&self, descriptors: Vec<OwnedFd>) -> io::Result<()> {
         let mut offer = self.lock();
-        if offer.descriptors.len() >= HANDED_OVER || self.memory.get().is_some() {
+        if !offer.descriptors.is_empty() || self.is_over() {
             return Err(invalid("more descriptors were handed over than there are to hand over"));
         }
-        offer.descriptors.push(descriptor);
+        offer.descriptors = descriptors;
         self.accept(&mut offer);
         Ok(())
     }
@@ -79,7 +75,7 @@ impl Borrower {
     /// Maps what was handed over, if that is all of it, and says that payloads may be lent. What cannot be mapped, or
     /// is not as it should be, is left: then payloads come through the socket.
     fn accept(&self, offer: &mut Offer) {
-        if !offer.is_trusted || offer.descriptors.len() < HANDED_OVER {
+        if !offer.is_trusted || offer.descriptors.len() < TO_BORROW {
             return;
         }
         let memory = map(std::mem::take(&mut offer.descriptors)).map(Arc::new);
@@ -115,7 +111,7 @@ impl Borrower {
 }
 
 fn map(descriptors: Vec<OwnedFd>) -> io::Result<Borrowed> {
-    let Ok([segment, returns, pipe]) = <[OwnedFd; HANDED_OVER]>::try_from(descriptors) else {
+    let Ok([segment, returns, pipe]) = <[OwnedFd; TO_BORROW]>::try_from(descriptors) else {
         return Err(invalid("not as many descriptors as there are to hand over"));
     };
     let len = sealed_len(&segment, SEALS, LARGEST_SEGMENT)?;

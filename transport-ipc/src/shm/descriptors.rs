@@ -17,7 +17,13 @@ use rustix::{
 };
 
 /// What one end hands to the other before it lends anything: segment, returns, and the pipe.
-pub(crate) const HANDED_OVER: usize = 3;
+pub(super) const TO_BORROW: usize = 3;
+
+/// What one end hands to the other before the stream goes on in its ring: the ring, and the bell of this end.
+pub(super) const TO_LISTEN: usize = 2;
+
+/// The most that is handed over at once.
+const MOST: usize = TO_BORROW;
 
 /// A file that stays as long as it is: who maps it never finds its end missing.
 pub(super) const FIXED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
@@ -48,26 +54,27 @@ pub(super) fn sealed_len(file: &OwnedFd, seals: SealFlags, most: usize) -> io::R
 }
 
 /// Writes the start of `slices` with these descriptors.
-pub(crate) fn send(
+pub(super) fn send(
     socket: impl AsFd,
     slices: &[IoSlice<'_>],
-    descriptors: &[BorrowedFd<'_>; HANDED_OVER],
+    descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(HANDED_OVER))];
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(descriptors));
     Ok(sendmsg(socket, slices, &mut control, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?)
 }
 
-/// Reads what there is to the end of `buffer`, at most its spare room, and hands on the descriptors that come along.
+/// Reads what there is to the end of `buffer`, at most its spare room, and hands on the descriptors that come along,
+/// those of one message together.
 ///
 /// # Errors
 ///
 /// Those of reading, and when there are more descriptors than anybody has to hand over.
-pub(crate) fn receive(
+pub(super) fn receive(
     socket: impl AsFd,
     buffer: &mut Vec<u8>,
-    mut take: impl FnMut(OwnedFd) -> io::Result<()>,
+    mut take: impl FnMut(Vec<OwnedFd>) -> io::Result<()>,
 ) -> io::Result<usize> {
     let mut taken = 0;
     let mut read = receive_some(&socket, buffer, &mut taken, &mut take)?;
@@ -87,9 +94,9 @@ fn receive_some(
     socket: impl AsFd,
     buffer: &mut Vec<u8>,
     taken: &mut usize,
-    take: &mut impl FnMut(OwnedFd) -> io::Result<()>,
+    take: &mut impl FnMut(Vec<OwnedFd>) -> io::Result<()>,
 ) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(HANDED_OVER))];
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let filled = buffer.len();
     let spare = buffer.spare_capacity_mut();
@@ -101,10 +108,8 @@ fn receive_some(
     unsafe { buffer.set_len(filled + received.bytes) };
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-            for descriptor in descriptors {
-                *taken += 1;
-                take(descriptor)?;
-            }
+            *taken += 1;
+            take(descriptors.collect())?;
         }
     }
     if received.flags.contains(ReturnFlags::CTRUNC) {

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-use super::counter::Counter;
+use super::{counter::Counter, cursors::Cursors};
 
 /// The whole of a memory file, shared with whoever else maps it.
 pub(super) struct Mapping {
@@ -79,6 +79,57 @@ impl Mapping {
     pub(super) unsafe fn bytes_mut(&self, offset: usize, len: usize) -> &mut [u8] {
         // SAFETY: `at` checks that it is mapped, the caller that it is writable and his own.
         unsafe { slice::from_raw_parts_mut(self.at(offset, len), len) }
+    }
+}
+
+/// Memory that two processes write to, and a beginning that both access by atomic operations: the bytes of a stream,
+/// copied in by one process and out by the other.
+#[derive(Debug)]
+pub(super) struct Track(Mapping);
+
+impl Track {
+    /// How many bytes there are before those of the stream: a page, so that they begin on one.
+    pub(super) const BEFORE: usize = 4096;
+
+    /// Maps a file of [`BEFORE`](Self::BEFORE) and so many bytes, which cannot become shorter.
+    pub(super) fn map(file: impl AsFd, size: usize) -> io::Result<Self> {
+        const { assert!(size_of::<Cursors>() <= Self::BEFORE) };
+        Mapping::writable(file, Self::BEFORE + size).map(Self)
+    }
+
+    pub(super) fn cursors(&self) -> &Cursors {
+        // SAFETY: `at` checks that it is mapped. It is writable, a page is aligned for it, all bytes are valid for
+        // it, and everybody accesses it by atomic operations alone.
+        unsafe { &*self.0.at(0, size_of::<Cursors>()).cast::<Cursors>() }
+    }
+
+    /// Copies `bytes` to this place of the stream's memory.
+    ///
+    /// # Panics
+    ///
+    /// When they do not fit there.
+    pub(super) fn copy_in(&self, offset: usize, bytes: &[u8]) {
+        let to = self.0.at(Self::BEFORE + offset, bytes.len());
+        // SAFETY: `at` checks that it is mapped; it is writable. Nothing of this process refers to it, so that nobody
+        // here is surprised by what another process does to it meanwhile: that spoils the bytes, and they are its own
+        // stream.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+    }
+
+    /// Copies so many bytes of this place to the end of `buffer`, which has room for them.
+    ///
+    /// # Panics
+    ///
+    /// When there are not so many, or there is no room.
+    pub(super) fn copy_out(&self, offset: usize, len: usize, buffer: &mut Vec<u8>) {
+        let from = self.0.at(Self::BEFORE + offset, len);
+        let filled = buffer.len();
+        let room = &mut buffer.spare_capacity_mut()[..len];
+        // SAFETY: `at` checks that it is mapped, and there is room. As above, nothing refers to the memory: it is
+        // copied once, and only the copy is looked at.
+        unsafe { ptr::copy_nonoverlapping(from, room.as_mut_ptr().cast::<u8>(), len) };
+        // SAFETY: they were just written.
+        unsafe { buffer.set_len(filled + len) };
     }
 }
 

@@ -1,5 +1,8 @@
-//! The ledger and the counters under loom, which tries every order of what two processes do. `cargo xtask loom` runs it.
+//! What two processes share under loom, which tries every order of what they do: the ledger and the counters here,
+//! and the [ring]. `cargo xtask loom` runs it.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod ring;
 
 use loom::{
     cell::UnsafeCell,

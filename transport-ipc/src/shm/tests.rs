@@ -1,4 +1,6 @@
-//! Payloads over both ends of a link.
+//! Payloads over both ends of a link, and [rings].
+
+mod rings;
 
 use std::{io::IoSlice, os::fd::AsFd, sync::Arc};
 
@@ -11,7 +13,7 @@ use rustix::{
 use tidings_router_core::{Pool, Token};
 
 use super::{
-    Borrower, Lender, SharedPool,
+    Borrower, Lender, Rings, SharedPool, Wanted,
     arena::SEALS,
     descriptors::{self, FIXED, memory, seal},
     map::Counters,
@@ -37,6 +39,11 @@ fn pool() -> Arc<SharedPool> {
     Arc::new(SharedPool::new(4 * SLOT, 1))
 }
 
+/// Reads as a link does that has no ring.
+fn receive(socket: &OwnedFd, buffer: &mut Vec<u8>, borrower: &Borrower) -> std::io::Result<usize> {
+    Rings::new(Wanted::Not).read(socket, buffer, borrower)
+}
+
 impl Ends {
     fn new(pool: &Arc<SharedPool>) -> Self {
         let (pool, lender) = (pool.clone(), Lender::new(pool.clone()));
@@ -57,7 +64,7 @@ impl Ends {
         assert!(self.lender.is_due());
         assert_eq!(self.lender.hand_over(&self.sockets.0, &[IoSlice::new(b"x")]).unwrap(), 1);
         assert!(!self.lender.is_due());
-        self.borrower.receive(&self.sockets.1, &mut Vec::with_capacity(8))
+        receive(&self.sockets.1, &mut Vec::with_capacity(8), &self.borrower)
     }
 
     fn payload(&self, value: u8) -> Bytes {
@@ -220,7 +227,7 @@ fn is_taken(descriptors: [BorrowedFd<'_>; 3]) -> bool {
     assert_eq!(descriptors::send(&ours, &[IoSlice::new(b"x")], &descriptors).unwrap(), 1);
     let borrower = Borrower::default();
     borrower.trust();
-    assert_eq!(borrower.receive(&theirs, &mut Vec::with_capacity(8)).unwrap(), 1);
+    assert_eq!(receive(&theirs, &mut Vec::with_capacity(8), &borrower).unwrap(), 1);
     borrower.redeem(&Place { slot: 0, offset: 0, len: 1 }.to_token()).is_ok()
 }
 
@@ -252,7 +259,7 @@ fn what_is_handed_over_again_is_thrown_away() {
     let (_, pipe) = pipe().unwrap();
     let descriptors = [pipe.as_fd(), pipe.as_fd(), pipe.as_fd()];
     assert_eq!(descriptors::send(&ends.sockets.0, &[IoSlice::new(b"x")], &descriptors).unwrap(), 1);
-    assert_eq!(ends.borrower.receive(&ends.sockets.1, &mut Vec::with_capacity(8)).unwrap(), 1);
+    assert_eq!(receive(&ends.sockets.1, &mut Vec::with_capacity(8), &ends.borrower).unwrap(), 1);
 }
 
 #[test]
@@ -262,6 +269,6 @@ fn what_comes_behind_descriptors_is_read_along() {
     assert_eq!(ends.lender.hand_over(&ends.sockets.0, &[IoSlice::new(b"x")]).unwrap(), 1);
     rustix::io::write(&ends.sockets.0, b"yz").unwrap();
     let mut buffer = Vec::with_capacity(16);
-    assert_eq!(ends.borrower.receive(&ends.sockets.1, &mut buffer).unwrap(), 3);
+    assert_eq!(receive(&ends.sockets.1, &mut buffer, &ends.borrower).unwrap(), 3);
     assert_eq!(buffer, b"xyz");
 }
