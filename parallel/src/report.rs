@@ -106,18 +106,18 @@ pub(crate) async fn tell_observers(router: Arc<dyn Router>) {
     let since = Instant::now();
     let mut revision = router.revision();
     loop {
-        let observers = router.observers();
-        if observers.is_empty() {
+        if router.observers().is_empty() {
             if !revision.changed().await {
                 return;
             }
             continue;
         }
+        // Behind the pause: who only looks in is gone by then, and who stays has said what it listens for.
+        pause(EVERY).await;
         let report = NodeReport::of(&*router, since);
-        for observer in observers {
+        for observer in router.observers() {
             // One that takes nothing misses a report.
             let _ = router.emit(REPORT, &report).to(observer.node_id).try_now();
         }
-        pause(EVERY).await;
     }
 }
