@@ -13,6 +13,8 @@ pub(crate) mod compiled_in {
     pub use tidings_router_core::Memory;
     #[cfg(feature = "ipc")]
     pub use tidings_transport_ipc::Ipc;
+    #[cfg(feature = "nats")]
+    pub use tidings_transport_nats::Nats;
     #[cfg(feature = "redis")]
     pub use tidings_transport_redis::Redis;
     #[cfg(feature = "tcp")]
@@ -39,6 +41,8 @@ pub fn listening_on(address: &Address) -> Result<Arc<dyn Transport>> {
         "tcp" => Ok(Arc::new(Tcp::bind(address.target()))),
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+unix" => Ok(Arc::new(Redis::connect(address.to_string()))),
+        #[cfg(feature = "nats")]
+        "nats" => Ok(Arc::new(Nats::connect(address))),
         "memory" => Err(Error::InvalidAddress {
             input: address.to_string(),
             reason: "a memory network is handed over as `Memory::network()`, not as an address".to_owned(),
@@ -94,18 +98,14 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_a_scheme_that_is_not_compiled_in_names_its_feature() {
-        let error = listening_on(&address("nats://127.0.0.1:4222")).unwrap_err();
-        assert!(matches!(error, Error::TransportDisabled { feature: "nats", .. }), "{error}");
-    }
-
-    #[test]
-    fn every_scheme_that_is_compiled_in_is_found_by_its_address() {
-        for text in ["ipc:///tmp/x.sock", "tcp://127.0.0.1:0", "redis://127.0.0.1:6379"] {
+    fn a_scheme_is_found_by_its_address_or_its_feature_is_named() {
+        for text in
+            ["ipc:///tmp/x.sock", "tcp://127.0.0.1:0", "redis://127.0.0.1:6379", "nats://127.0.0.1:4222"]
+        {
             let address = address(text);
             match listening_on(&address) {
                 Ok(transport) => assert_eq!(transport.scheme(), address.scheme()),
-                Err(Error::TransportDisabled { feature, .. }) => assert_eq!(feature, address.scheme()),
+                Err(Error::TransportDisabled { feature, .. }) => assert_eq!(feature, address.feature()),
                 Err(error) => panic!("{error}"),
             }
         }

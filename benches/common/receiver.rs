@@ -90,8 +90,9 @@ fn run(
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         exit(1)
     });
-    let subject = subjects.iter().find(|subject| subject.name() == name).ok_or("no such subject")?;
     let route = Route { wire: Wire::parse(wire)?, size: size.parse()?, receivers: 1 };
+    let mut named = subjects.iter().filter(|subject| subject.name() == name);
+    let subject = named.find(|subject| subject.carries(&route)).ok_or("no such subject")?;
     let index = index.parse()?;
     let mut end = subject.connect(&route, address, index)?;
     serve(&mut *end, index)?;

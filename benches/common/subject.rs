@@ -18,14 +18,22 @@ pub(crate) enum Wire {
     Ipc,
     /// TCP over loopback.
     Tcp,
+    /// A NATS server on this machine.
+    Nats,
 }
 
 impl Wire {
+    /// Those that need no server, which are measured unless the command line names others.
     pub(crate) const ALL: [Self; 3] = [Self::Memory, Self::Ipc, Self::Tcp];
 
     pub(crate) fn parse(name: &str) -> Result<Self> {
-        let wire = Self::ALL.into_iter().find(|wire| wire.to_string() == name);
-        wire.ok_or_else(|| format!("no transport `{name}`: memory, ipc or tcp").into())
+        let wire = Self::ALL.into_iter().chain([Self::Nats]).find(|wire| wire.to_string() == name);
+        wire.ok_or_else(|| format!("no transport `{name}`: memory, ipc, tcp or nats").into())
+    }
+
+    /// Whether it is a socket from one end to the other.
+    pub(crate) fn is_socket(self) -> bool {
+        matches!(self, Self::Ipc | Self::Tcp)
     }
 }
 
@@ -35,6 +43,7 @@ impl fmt::Display for Wire {
             Self::Memory => "memory",
             Self::Ipc => "ipc",
             Self::Tcp => "tcp",
+            Self::Nats => "nats",
         })
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn subjects() -> Vec<Arc<dyn Subject>> {
 
 /// What is emitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(crate) enum Way {
     /// `Bytes` that were made before.
     Raw,
     /// A value.
@@ -56,7 +56,7 @@ struct Tidings {
 pub(crate) fn builder(wire: Wire) -> RouterBuilder {
     match wire {
         Wire::Tcp => Router::builder().transport(Tcp::bind("127.0.0.1:0")),
-        Wire::Memory | Wire::Ipc => Router::builder().transport(Ipc::new()),
+        Wire::Memory | Wire::Ipc | Wire::Nats => Router::builder().transport(Ipc::new()),
     }
 }
 
@@ -64,19 +64,20 @@ impl Tidings {
     fn builder(&self, wire: Wire) -> RouterBuilder {
         match wire {
             Wire::Memory => Router::builder().transport(self.network.clone()),
-            Wire::Ipc | Wire::Tcp => builder(wire),
+            Wire::Ipc | Wire::Tcp | Wire::Nats => builder(wire),
         }
     }
+}
 
-    fn end(&self, builder: RouterBuilder, route: &Route, names: [&'static str; 2]) -> Result<Node> {
-        let router = builder.open().wait()?;
-        let inbox = match self.way {
-            Way::Raw => Inbox::Raw(router.subscribe(names[1])?, Messages::new(route.size)),
-            Way::Typed => Inbox::Typed(router.subscribe(names[1])?),
-            Way::Loan => Inbox::Loan(router.subscribe(names[1])?, Messages::new(route.size)),
-        };
-        Ok(Node { router, event: names[0], others: route.receivers, inbox })
-    }
+/// One end: a router that emits the first event and listens for the second one.
+pub(crate) fn end(way: Way, builder: RouterBuilder, route: &Route, names: [&'static str; 2]) -> Result<Node> {
+    let router = builder.open().wait()?;
+    let inbox = match way {
+        Way::Raw => Inbox::Raw(router.subscribe(names[1])?, Messages::new(route.size)),
+        Way::Typed => Inbox::Typed(router.subscribe(names[1])?),
+        Way::Loan => Inbox::Loan(router.subscribe(names[1])?, Messages::new(route.size)),
+    };
+    Ok(Node { router, event: names[0], others: route.receivers, inbox })
 }
 
 impl Subject for Tidings {
@@ -90,6 +91,8 @@ impl Subject for Tidings {
 
     fn carries(&self, route: &Route) -> bool {
         match self.way {
+            // Over a server it is a subject of its own, which starts one.
+            _ if route.wire == Wire::Nats => false,
             Way::Raw => true,
             Way::Typed => route.size == size_of::<Numbers>(),
             Way::Loan => route.wire == Wire::Ipc && route.size >= LOANED,
@@ -101,7 +104,7 @@ impl Subject for Tidings {
     }
 
     fn listen(&self, route: &Route) -> Result<Listening> {
-        let node = self.end(self.builder(route.wire).node_id(0), route, [FORTH, BACK])?;
+        let node = end(self.way, self.builder(route.wire).node_id(0), route, [FORTH, BACK])?;
         let address = node.router.addresses().first().ok_or("the router listens nowhere")?.to_string();
         Ok((Box::new(node), vec![address; route.receivers]))
     }
@@ -110,12 +113,12 @@ impl Subject for Tidings {
         let id = u32::try_from(index + 1)?;
         let builder = self.builder(route.wire).node_id(id).attach_to([address]);
         let sender_alone = Route { receivers: 1, ..*route };
-        Ok(Box::new(self.end(builder, &sender_alone, [BACK, FORTH])?))
+        Ok(Box::new(end(self.way, builder, &sender_alone, [BACK, FORTH])?))
     }
 }
 
-/// One end: a router that emits one event and listens for the other.
-struct Node {
+/// One end of a route.
+pub(crate) struct Node {
     router: Arc<Router>,
     event: &'static str,
     others: usize,

@@ -47,7 +47,7 @@ impl Subject for Handlers {
 
     fn carries(&self, route: &Route) -> bool {
         match self {
-            Self::Woken => route.wire != Wire::Memory,
+            Self::Woken => route.wire.is_socket(),
             Self::BusyPoll => route.wire == Wire::Ipc,
         }
     }

@@ -15,8 +15,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use crate::{
-    Change, Changes, DropReason, Error, Incarnation, ListenOptions, Listener, NodeId, Peer, Pool, Result,
-    Stats,
+    Change, Changes, DropReason, Error, Incarnation, ListenOptions, Listener, News, NodeId, Peer, Pool,
+    Result, Stats,
     changes::Watchers,
     hold::Hold,
     listener::{ListenerQueue, Pushed},
@@ -242,6 +242,17 @@ impl Exchange {
         let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
         blocked.retain(|queue| !over.iter().any(|gone| Arc::ptr_eq(gone, queue)));
         next
+    }
+
+    /// Takes in what a transport has heard besides links.
+    pub(crate) fn hear(&self, news: News) {
+        match news {
+            News::Member { node_id, incarnation, address } => {
+                let now = Instant::now();
+                self.tell(now, |machine| machine.found(now, node_id, incarnation, address));
+            }
+            News::Foreign(count) => self.count_drop(DropReason::Foreign, count),
+        }
     }
 
     /// Takes a listener in.

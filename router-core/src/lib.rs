@@ -81,6 +81,7 @@ pub use router::{Router, Shutdown};
 pub use secret::Secret;
 pub use stats::{DropReason, Drops};
 pub use subscription::Subscription;
+pub(crate) use tidings_topology::Distance;
 pub use tidings_topology::{Incarnation, NodeId, Topology};
 pub use transport::{
     Acceptor, BoxFuture, Capability, Connector, Link, ListenContext, News, Placement, Readiness, Ring, Token,

@@ -14,12 +14,12 @@ use std::{
 
 use crate::{
     Acceptor, Address, BoxFuture, Changes, Connector, DropReason, EmitOptions, Error, Incarnation,
-    ListenContext, ListenOptions, Listener, Loan, NodeId, Payload, Peer, Publish, Report, Result, Revision,
-    Router, RouterBuilder, Stats, Timeout, Topology, Transport, Wire,
+    ListenContext, ListenOptions, Listener, Loan, News, NodeId, Payload, Peer, Publish, Report, Result,
+    Revision, Router, RouterBuilder, Stats, Timeout, Topology, Transport, Wire,
     builder::check_address,
     bus::{BusConnector, Mailbox, Tap},
     exchange::Exchange,
-    node::carry::{Carriers, hear},
+    node::carry::{Carriers, Way, news},
     protocol::{Config, Machine},
     runtime,
 };
@@ -53,9 +53,12 @@ fn nonce() -> [u8; 32] {
 
 impl Node {
     pub(crate) async fn open(builder: RouterBuilder, attach_to: Vec<Address>) -> Result<Self> {
-        let buses = builder.transports.iter().filter(|transport| transport.capability().broker).count();
-        // Everyone reaches everyone through a broker, and finds them there.
-        let topology = if buses > 0 { Topology::Mesh } else { builder.topology };
+        let has_bus = builder.transports.iter().any(|transport| transport.capability().broker);
+        // Who is at a broker is attached to everyone there.
+        let topology = match builder.topology {
+            Topology::Alone if has_bus => Topology::Mesh,
+            topology => topology,
+        };
         let config = Config {
             node_id: builder.node_id,
             incarnation: Incarnation(random_u64()),
@@ -83,8 +86,12 @@ impl Node {
                 }
             }
         };
-        let connectors: Vec<_> =
-            builder.transports.iter().map(|transport| (transport.scheme(), connector(transport))).collect();
+        let way = |transport: &Arc<dyn Transport>| Way {
+            scheme: transport.scheme(),
+            connector: connector(transport),
+            distance: transport.capability().distance(),
+        };
+        let connectors = builder.transports.iter().map(way).collect();
         // Who looks on is dialled by nobody, but on a bus it has to be there to hear.
         let is_link = |transport: &Arc<dyn Transport>| matches!(transport.wire(), Wire::Links(_));
         let silent: Vec<bool> =
@@ -120,10 +127,12 @@ impl Node {
             lock(&node.acceptors).push(acceptor);
         }
         node.exchange.ask(|machine| machine.listens_on(reached_at.into_iter().next()));
-        node.hear_all();
+        let found = node.heard();
         node.carriers.start(&node.acceptors);
         node.attach_all(attach_to, timeout).await?;
-        if buses > 0 {
+        if has_bus {
+            // After those that are attached to, and whom those have told of: they may be nearer.
+            found.into_iter().for_each(|news| node.exchange.hear(news));
             node.meet_all(timeout).await?;
         }
         Ok(node)
@@ -143,10 +152,11 @@ impl Node {
         Timeout::new(timeout, Box::pin(meeting)).await.unwrap_or(Ok(()))
     }
 
-    /// Takes in what the acceptors have heard while they began to listen.
-    fn hear_all(&self) {
+    /// What the acceptors have heard while they began to listen.
+    fn heard(&self) -> Vec<News> {
         let cx = &mut Context::from_waker(Waker::noop());
-        lock(&self.acceptors).iter_mut().for_each(|acceptor| hear(&self.exchange, &mut **acceptor, cx));
+        let mut acceptors = lock(&self.acceptors);
+        acceptors.iter_mut().flat_map(|acceptor| news(&mut **acceptor, cx)).collect()
     }
 
     async fn attach_all(&self, addresses: Vec<Address>, timeout: Duration) -> Result<()> {

@@ -24,11 +24,16 @@ use bytes::Bytes;
 pub(crate) use config::Config;
 pub(crate) use machine::{LinkEnd, Machine};
 
-use crate::{Address, Change, session::Session};
+use crate::{Address, Change, Distance, session::Session};
 
 /// A link, by the number that it was given when it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LinkId(pub u64);
+pub struct LinkId {
+    /// Its number among the node's links.
+    pub number: u64,
+    /// What it goes over: of two links between the same two nodes the nearer one survives.
+    pub distance: Distance,
+}
 
 /// An address to connect to, by the number that it was given when it was learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -18,6 +18,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tidings_topology::Distance;
 
 use crate::{Address, Bus, Incarnation, NodeId, Pool, Result};
 
@@ -76,6 +77,14 @@ impl Capability {
     #[must_use = "a `Capability` is a value"]
     pub fn remote(self) -> Self {
         Self { remote: true, ..self }
+    }
+
+    pub(crate) fn distance(self) -> Distance {
+        match self {
+            Self { broker: true, .. } => Distance::Broker,
+            Self { remote: true, .. } => Distance::Network,
+            _ => Distance::Machine,
+        }
     }
 
     /// The same, through a broker.

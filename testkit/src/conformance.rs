@@ -96,7 +96,7 @@ macro_rules! conformance {
     };
 }
 
-/// The same for a bus, where nodes meet whatever the topology is: once.
+/// The same for a bus, where everyone is attached to everyone: as a mesh, and as a star.
 #[macro_export]
 macro_rules! bus_conformance {
     ($name:ident, $transports:expr) => {
@@ -106,7 +106,10 @@ macro_rules! bus_conformance {
             fn setup(topology: $crate::cases::Topology) -> $crate::Setup {
                 $crate::Setup::new(topology, $transports)
             }
-            mod bus {
+            mod star {
+                $crate::__conformance_cases!(__conformance_stamp[Star]);
+            }
+            mod mesh {
                 $crate::__conformance_cases!(__conformance_stamp[Mesh]);
             }
         }

@@ -8,6 +8,8 @@
 //!   what no node says.
 //! * [`Broker`] is a bus within the process that loses what a test says.
 //! * [`RedisServer`] is a private server, [`Guarded`] any process that must not outlive its test.
+//! * [`NatsServer`] is a server of one test, to be killed, stopped and started again; [`NatsClient`] a client that is no
+//!   node.
 //! * [`Stopwatch`] asserts that something was over in time, and knows when the machine was busy.
 //! * [`PrivateDir`], [`deadline`], [`eventually`], [`run`]: a place, a bound and a runtime for each test.
 
@@ -22,6 +24,8 @@ mod conformance;
 mod deadline;
 mod fixture;
 mod guarded;
+mod nats;
+mod nats_client;
 mod nowhere;
 mod private_dir;
 mod process;
@@ -37,6 +41,8 @@ pub use conformance::{run, run_case};
 pub use deadline::{DEADLINE, deadline, eventually, next};
 pub use fixture::{Fixture, Setup};
 pub use guarded::Guarded;
+pub use nats::NatsServer;
+pub use nats_client::NatsClient;
 pub use nowhere::Nowhere;
 pub use private_dir::PrivateDir;
 pub use process::{address_space, open_files};

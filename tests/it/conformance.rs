@@ -1,7 +1,7 @@
 //! The suite, for every link transport and topology.
 
-use tidings::transport::{Memory, Redis};
-use tidings_testkit::{Broker, RedisServer};
+use tidings::transport::{Memory, Nats, Redis};
+use tidings_testkit::{Broker, NatsServer, RedisServer};
 
 use crate::setups;
 
@@ -26,4 +26,9 @@ tidings_testkit::bus_conformance!(broker, {
 tidings_testkit::bus_conformance!(redis, {
     let server = RedisServer::start();
     move |_directory, _number| Redis::connect(server.url())
+});
+
+tidings_testkit::bus_conformance!(nats, {
+    let server = NatsServer::start();
+    move |_directory, _number| Nats::connect(server.url())
 });

@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod acceptance;
+mod bridges;
 mod bus;
 mod conformance;
 mod faults;
 mod fuzz_corpora;
 mod handlers;
 mod hostile_input;
+mod nats;
 mod observers;
 mod pinned_api;
 mod redis;

@@ -11,6 +11,7 @@ mod harness;
 mod idle;
 mod jobs;
 mod kill_matrix;
+mod nats;
 mod netns;
 mod networks;
 mod node;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         redis::cases(),
         stopped_peer::cases(),
         networks::cases(),
+        nats::cases(),
     ];
     harness::run(groups.into_iter().flatten().collect(), remote::end_all)
 }

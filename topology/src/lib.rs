@@ -13,4 +13,4 @@ mod shape;
 
 pub use id::{Incarnation, NodeId};
 pub use members::{Joined, Members, Path};
-pub use shape::{Topology, survives};
+pub use shape::{Distance, Topology, survives};

@@ -97,11 +97,22 @@ impl FromStr for Topology {
     }
 }
 
-/// Which of two links between the same two nodes survives, told by who dialled each: of two that the same node
-/// dialled the newer one (the older one is dead, or it would not have dialled again), else the one that the lower
-/// node id dialled.
+/// How far a link reaches: the nearer one of two is the faster one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Distance {
+    /// Within one machine.
+    Machine,
+    /// To other machines.
+    Network,
+    /// To a broker, and from there.
+    Broker,
+}
+
+/// Which of two links between the same two nodes survives, told by how far each reaches and who dialled it: the nearer
+/// one; of two that the same node dialled the newer one (the older one is dead, or it would not have dialled again), else
+/// the one that the lower node id dialled.
 ///
 /// Both ends see the same two links and so reach the same verdict. Returns whether the new link survives.
-pub fn survives(new_dialled_by: NodeId, old_dialled_by: NodeId) -> bool {
-    new_dialled_by <= old_dialled_by
+pub fn survives(new: (Distance, NodeId), old: (Distance, NodeId)) -> bool {
+    new <= old
 }

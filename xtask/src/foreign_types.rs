@@ -8,7 +8,9 @@ use std::{collections::BTreeSet, fs, path::Path};
 use crate::{Result, metadata::Package};
 
 /// Crates that may not show.
-const FOREIGN: [&str; 13] = [
+const FOREIGN: [&str; 15] = [
+    "async_nats",
+    "percent_encoding",
     "tokio",
     "tokio_util",
     "socket2",
@@ -39,7 +41,7 @@ pub(crate) fn check(package: &Package) -> Result<Vec<String>> {
             faults.extend(foreign_signatures(text).into_iter().map(|found| format!("{shown}: {found}")));
         }
         if package.name == "tidings" && shown != TRANSPORT_CFGS {
-            let cfgs = ["ipc", "tcp"].map(|feature| format!("feature = \"{feature}\""));
+            let cfgs = ["ipc", "tcp", "nats"].map(|feature| format!("feature = \"{feature}\""));
             let wrong = cfgs.iter().filter(|cfg| text.contains(cfg.as_str()));
             faults.extend(wrong.map(|cfg| format!("{shown}: `{cfg}` belongs into {TRANSPORT_CFGS}")));
         }

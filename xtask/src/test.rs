@@ -6,7 +6,12 @@ use crate::{
 };
 
 /// What the tests call, with the package that brings it.
-const TOOLS: [(&str, &str); 3] = [("ip", "iproute2"), ("nft", "nftables"), ("redis-server", "redis-server")];
+const TOOLS: [(&str, &str); 4] = [
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("redis-server", "redis-server"),
+    ("nats-server", "nats-server"),
+];
 
 /// Installs what the tests need, then runs all of them, doc tests included.
 pub(crate) fn run(arguments: &[String]) -> Result {

@@ -40,7 +40,7 @@ impl Subject for DiEngine {
     }
 
     fn carries(&self, route: &Route) -> bool {
-        route.wire != Wire::Memory
+        route.wire.is_socket()
     }
 
     /// Not a round trip, to which the way from here to Python and back would be added.

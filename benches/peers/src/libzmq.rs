@@ -20,7 +20,7 @@ impl Subject for LibZmq {
     }
 
     fn carries(&self, route: &Route) -> bool {
-        route.wire != Wire::Memory
+        route.wire.is_socket()
     }
 
     fn listen(&self, route: &Route) -> Result<Listening> {

@@ -81,7 +81,7 @@ fn subjects() -> Vec<Arc<dyn Subject>> {
     #[cfg(feature = "redis")]
     subjects.push(Arc::new(redis::Redis));
     #[cfg(feature = "nats")]
-    subjects.push(Arc::new(nats::Nats));
+    subjects.extend([Arc::new(nats::Tidings) as Arc<dyn Subject>, Arc::new(nats::Nats)]);
     subjects.push(Arc::new(di_engine::DiEngine));
     subjects
 }

@@ -1,26 +1,35 @@
 //! NATS: a server of our own with its default limits, and the asynchronous client, whose subscriptions drop
-//! what they have no room for.
+//! what they have no room for; and Tidings on such a server.
 
 use std::time::Duration;
 
 use async_nats::{Client, Subscriber};
 use futures_util::StreamExt;
-use tidings::BoxError;
+use tidings::{BoxError, prelude::Router};
 use tokio::{
     runtime::{Builder, Runtime},
     time::timeout,
 };
 
 use crate::{
-    harness::{End, Listening, Messages, Result, Route, Subject, Wire, mark_of},
+    harness::{
+        End, Listening, Messages, Result, Route, Subject, Wire, mark_of,
+        tidings::{BACK, FORTH, Node, Way, end},
+    },
     server::Server,
     sockets::free_port,
 };
 
 pub(crate) struct Nats;
 
-const FORTH: &str = "forth";
-const BACK: &str = "back";
+/// Starts a server, and returns its address.
+fn serve() -> Result<(Server, String)> {
+    let port = free_port()?.to_string();
+    let address = format!("127.0.0.1:{port}");
+    let mut server = Server::start("nats-server", &["-a", "127.0.0.1", "-p", &port])?;
+    server.ready(|| Ok(std::net::TcpStream::connect(&address)?))?;
+    Ok((server, address))
+}
 
 impl Subject for Nats {
     fn name(&self) -> &'static str {
@@ -28,7 +37,8 @@ impl Subject for Nats {
     }
 
     fn carries(&self, route: &Route) -> bool {
-        route.wire == Wire::Tcp
+        // What others do over TCP alone, it does through its server.
+        matches!(route.wire, Wire::Tcp | Wire::Nats)
     }
 
     fn may_lose(&self) -> bool {
@@ -36,10 +46,7 @@ impl Subject for Nats {
     }
 
     fn listen(&self, route: &Route) -> Result<Listening> {
-        let port = free_port()?.to_string();
-        let address = format!("127.0.0.1:{port}");
-        let mut server = Server::start("nats-server", &["-a", "127.0.0.1", "-p", &port])?;
-        server.ready(|| Ok(std::net::TcpStream::connect(&address)?))?;
+        let (server, address) = serve()?;
         let end = Connection::open(&address, route, [FORTH, BACK], Some(server))?;
         Ok((Box::new(end), vec![address; route.receivers]))
     }
@@ -98,4 +105,64 @@ impl End for Connection {
     }
 
     fn close(self: Box<Self>) {}
+}
+
+/// Tidings through a NATS server.
+pub(crate) struct Tidings;
+
+/// A node, and at the sender's end the server.
+struct Served {
+    node: Box<Node>,
+    _server: Option<Server>,
+}
+
+impl Tidings {
+    fn open(id: u32, address: &str, route: &Route, names: [&'static str; 2]) -> Result<Box<Node>> {
+        let nats = tidings::transport::Nats::connect(address);
+        Ok(Box::new(end(Way::Raw, Router::builder().node_id(id).transport(nats), route, names)?))
+    }
+}
+
+impl Subject for Tidings {
+    fn name(&self) -> &'static str {
+        "tidings"
+    }
+
+    fn carries(&self, route: &Route) -> bool {
+        route.wire == Wire::Nats
+    }
+
+    fn must_deliver(&self) -> bool {
+        true
+    }
+
+    fn listen(&self, route: &Route) -> Result<Listening> {
+        let (server, address) = serve()?;
+        let node = Self::open(0, &address, route, [FORTH, BACK])?;
+        Ok((Box::new(Served { node, _server: Some(server) }), vec![address; route.receivers]))
+    }
+
+    fn connect(&self, route: &Route, address: &str, index: usize) -> Result<Box<dyn End>> {
+        let sender_alone = Route { receivers: 1, ..*route };
+        let node = Self::open(u32::try_from(index + 1)?, address, &sender_alone, [BACK, FORTH])?;
+        Ok(Box::new(Served { node, _server: None }))
+    }
+}
+
+impl End for Served {
+    fn meet(&mut self) -> Result {
+        self.node.meet()
+    }
+
+    fn send(&mut self, mark: u64) -> Result {
+        self.node.send(mark)
+    }
+
+    fn receive(&mut self) -> Result<u64> {
+        self.node.receive()
+    }
+
+    fn close(self: Box<Self>) {
+        self.node.close();
+    }
 }

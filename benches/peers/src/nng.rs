@@ -19,7 +19,7 @@ impl Subject for Nng {
     }
 
     fn carries(&self, route: &Route) -> bool {
-        route.wire != Wire::Memory
+        route.wire.is_socket()
     }
 
     fn listen(&self, route: &Route) -> Result<Listening> {

@@ -38,7 +38,7 @@ impl Subject for Raw {
     }
 
     fn carries(&self, route: &Route) -> bool {
-        route.wire != Wire::Memory
+        route.wire.is_socket()
     }
 
     fn listen(&self, route: &Route) -> Result<Listening> {

@@ -25,7 +25,7 @@ impl Subject for Redis {
     }
 
     fn carries(&self, route: &Route) -> bool {
-        route.wire != Wire::Memory
+        route.wire.is_socket()
     }
 
     fn may_lose(&self) -> bool {

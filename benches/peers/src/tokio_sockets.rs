@@ -49,7 +49,7 @@ impl Subject for Tokio {
     }
 
     fn carries(&self, route: &Route) -> bool {
-        route.wire != Wire::Memory
+        route.wire.is_socket()
     }
 
     fn listen(&self, route: &Route) -> Result<Listening> {

@@ -42,7 +42,7 @@ impl Subject for Zenoh {
 
     fn carries(&self, route: &Route) -> bool {
         match self {
-            Self::Sockets => route.wire != Wire::Memory,
+            Self::Sockets => route.wire.is_socket(),
             Self::SharedMemory => route.wire == Wire::Ipc,
         }
     }

@@ -26,6 +26,10 @@ const PACKET: usize = 256 << 10;
 /// After how long a link that has not been opened yet is asked for again.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// How often that is asked at most in one dial. Who opens a node waits for the first dial of everyone who is there, and
+/// should not wait long for one that is stopped.
+const TIMES: usize = 3;
+
 /// How many links wait to be accepted; more are refused.
 const BACKLOG: usize = 1024;
 
@@ -261,7 +265,7 @@ impl Tap {
     pub(super) async fn dial(self: &Arc<Self>, remote: Mailbox) -> io::Result<Arc<dyn Link>> {
         // Closes itself if nobody waits for it any more.
         let (link, mut opened) = self.begin(remote)?;
-        loop {
+        for _ in 0..TIMES {
             self.outgoing.push(remote, packet::head(Kind::Open, self.mailbox, link.number(), 0, 0).freeze());
             match Timeout::new(AGAIN, &mut opened).await {
                 Some(Ok(())) => return Ok(link),
@@ -272,6 +276,7 @@ impl Tap {
                 None => {}
             }
         }
+        Err(io::Error::new(io::ErrorKind::TimedOut, "no answer"))
     }
 
     fn begin(self: &Arc<Self>, remote: Mailbox) -> io::Result<(Arc<BusLink>, oneshot::Receiver<()>)> {

@@ -21,7 +21,7 @@ use super::{
     wire::{TURN, Wired},
 };
 use crate::{
-    Acceptor, Address, Connector, DropReason, Link, News, Readiness, Ring, Timeout,
+    Acceptor, Address, Connector, Distance, Link, News, Readiness, Ring, Timeout,
     exchange::{Carrier, Exchange},
     protocol::{Action, DialId, LinkEnd, LinkId},
     reactor::{Cue, Source, Turn},
@@ -44,17 +44,22 @@ fn is_lasting(error: &io::Error) -> bool {
     !matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-/// Takes in all that there is besides links.
-pub(super) fn hear(exchange: &Exchange, acceptor: &mut dyn Acceptor, cx: &mut Context<'_>) {
-    while let Poll::Ready(news) = acceptor.poll_news(cx) {
-        match news {
-            News::Member { node_id, incarnation, address } => {
-                let now = Instant::now();
-                exchange.tell(now, |machine| machine.found(now, node_id, incarnation, address));
-            }
-            News::Foreign(count) => exchange.count_drop(DropReason::Foreign, count),
-        }
-    }
+/// What makes links.
+#[derive(Debug)]
+pub(super) struct Way {
+    /// That of the addresses that it is for.
+    pub(super) scheme: &'static str,
+    pub(super) connector: Arc<dyn Connector>,
+    pub(super) distance: Distance,
+}
+
+/// All that an acceptor has heard besides links.
+pub(super) fn news(acceptor: &mut dyn Acceptor, cx: &mut Context<'_>) -> Vec<News> {
+    let next = || match acceptor.poll_news(cx) {
+        Poll::Ready(news) => Some(news),
+        Poll::Pending => None,
+    };
+    std::iter::from_fn(next).collect()
 }
 
 /// The links of a node, and the tasks that serve them.
@@ -62,8 +67,8 @@ pub(super) fn hear(exchange: &Exchange, acceptor: &mut dyn Acceptor, cx: &mut Co
 pub(crate) struct Carriers {
     /// Weak: the exchange owns its carrier.
     exchange: Weak<Exchange>,
-    /// What makes links, with the schemes of the addresses that they are for.
-    connectors: Vec<(&'static str, Arc<dyn Connector>)>,
+    /// In the order of the transports, as the acceptors are.
+    connectors: Vec<Way>,
     wires: Mutex<HashMap<LinkId, Arc<Wired>>>,
     next_link: AtomicU64,
     stopped: AtomicBool,
@@ -73,10 +78,7 @@ pub(crate) struct Carriers {
 }
 
 impl Carriers {
-    pub(crate) fn new(
-        exchange: &Arc<Exchange>,
-        connectors: Vec<(&'static str, Arc<dyn Connector>)>,
-    ) -> Arc<Self> {
+    pub(super) fn new(exchange: &Arc<Exchange>, connectors: Vec<Way>) -> Arc<Self> {
         Arc::new(Self {
             exchange: Arc::downgrade(exchange),
             connectors,
@@ -89,7 +91,7 @@ impl Carriers {
     }
 
     pub(crate) fn connectors(&self) -> impl Iterator<Item = &Arc<dyn Connector>> {
-        self.connectors.iter().map(|(_, connector)| connector)
+        self.connectors.iter().map(|way| &way.connector)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<LinkId, Arc<Wired>>> {
@@ -136,8 +138,12 @@ impl Carriers {
         loop {
             let accepted = std::future::poll_fn(|cx| {
                 let mut acceptors = lock_acceptors(&acceptors);
-                acceptors.iter_mut().for_each(|acceptor| hear(&exchange, &mut **acceptor, cx));
-                let mut ready = acceptors.iter_mut().map(|acceptor| acceptor.poll_accept(cx));
+                for acceptor in acceptors.iter_mut() {
+                    news(&mut **acceptor, cx).into_iter().for_each(|news| exchange.hear(news));
+                }
+                let ways = acceptors.iter_mut().zip(&self.connectors);
+                let mut ready =
+                    ways.map(|(acceptor, way)| acceptor.poll_accept(cx).map_ok(|link| (link, way.distance)));
                 ready.find(Poll::is_ready).unwrap_or(Poll::Pending)
             });
             let accepted = tokio::select! {
@@ -145,9 +151,9 @@ impl Carriers {
                 () = self.stop.notified() => return,
             };
             match accepted {
-                Ok(link) => {
+                Ok((link, distance)) => {
                     let now = Instant::now();
-                    let (remote, wire) = (link.remote(), self.wire(link));
+                    let (remote, wire) = (link.remote(), self.wire(link, distance));
                     exchange.tell(now, |machine| machine.accepted(now, wire.id(), remote));
                     self.serve(&exchange, wire);
                 }
@@ -179,8 +185,9 @@ impl Carriers {
     }
 
     /// A new link.
-    fn wire(&self, link: Arc<dyn Link>) -> Arc<Wired> {
-        let wire = Arc::new(Wired::new(LinkId(self.next_link.fetch_add(1, Relaxed)), link));
+    fn wire(&self, link: Arc<dyn Link>, distance: Distance) -> Arc<Wired> {
+        let id = LinkId { number: self.next_link.fetch_add(1, Relaxed), distance };
+        let wire = Arc::new(Wired::new(id, link));
         self.lock().insert(wire.id(), wire.clone());
         if self.stopped.load(Relaxed) {
             wire.link().close();
@@ -204,13 +211,14 @@ impl Carriers {
     }
 
     async fn dial(self: Arc<Self>, id: DialId, address: Address) {
-        let connector = self.connectors.iter().find(|(scheme, _)| address.is_served_by(scheme));
-        let dialled = match connector {
-            Some((_, connector)) => {
-                let dialling = Box::pin(async { connector.dial(&address).await });
-                Timeout::new(DIAL_TIMEOUT, dialling)
-                    .await
+        let way = self.connectors.iter().find(|way| address.is_served_by(way.scheme));
+        let dialled = match way {
+            Some(way) => {
+                let dialling = Box::pin(async { way.connector.dial(&address).await });
+                let dialled = Timeout::new(DIAL_TIMEOUT, dialling).await;
+                dialled
                     .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
+                    .map(|link| (link, way.distance))
             }
             // A member told of it that stands on a transport that this node does not have.
             None => Err(io::ErrorKind::Unsupported.into()),
@@ -218,8 +226,8 @@ impl Carriers {
         let Some(exchange) = self.exchange.upgrade() else { return };
         let now = Instant::now();
         match dialled {
-            Ok(link) => {
-                let (remote, wire) = (link.remote(), self.wire(link));
+            Ok((link, distance)) => {
+                let (remote, wire) = (link.remote(), self.wire(link, distance));
                 exchange.tell(now, |machine| machine.dialled(now, id, Ok((wire.id(), remote))));
                 self.serve(&exchange, wire);
             }

@@ -2,7 +2,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use super::*;
 use crate::{
-    Codec, NodeId,
+    Codec, Distance, NodeId,
     room::Lag,
     wire::{
         control::{Control, Received},
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-const LINK: LinkId = LinkId(1);
+const LINK: LinkId = LinkId { number: 1, distance: Distance::Machine };
 
 /// An outbox for four messages, on a link that carries them.
 fn outbox(policy: Policy) -> Outbox {

@@ -135,7 +135,7 @@ impl Machine {
                     seat.link
                         .as_ref()
                         .filter(|_| same)
-                        .map(|link| survives(self.config.node_id, link.dialled_by))
+                        .map(|old| survives((link.distance, self.config.node_id), old.way()))
                 });
                 match survives {
                     // The other end does not know yet that the other link has won: were this one closed before, it
@@ -173,7 +173,7 @@ impl Machine {
         let taken = seat.and_then(|seat| {
             let old = seat.link.as_ref()?;
             if seat.session.peer.incarnation == peer.incarnation {
-                let better = survives(peer.node_id, old.dialled_by);
+                let better = survives((link.distance, peer.node_id), old.way());
                 return (!better)
                     .then_some((RejectReason::DuplicateLink, "the two nodes are linked already"));
             }

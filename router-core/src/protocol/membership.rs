@@ -112,10 +112,10 @@ impl Machine {
         incarnation: Incarnation,
         address: Address,
     ) {
-        self.meet(
-            now,
-            &Peer { node_id, incarnation, address: Some(address), labels: Arc::default(), via: None },
-        );
+        if self.config.topology.links(self.config.node_id, node_id) {
+            let (address, labels) = (Some(address), Arc::default());
+            self.meet(now, &Peer { node_id, incarnation, address, labels, via: None });
+        }
     }
 
     /// Whether everyone who was learned of is connected, or was tried in vain.
@@ -144,10 +144,10 @@ impl Machine {
         let seated = self.seats.get(&peer.node_id).is_some_and(|seat| {
             seat.link.is_some() || (seat.session.peer.incarnation == peer.incarnation && seat.has_left())
         });
-        let origin = Origin::Learned(peer.node_id, peer.incarnation);
-        let dialled = self.dials.values().any(|dial| dial.origin == origin || dial.address == address);
+        // It may be tried at another address too, on another transport.
+        let dialled = self.dials.values().any(|dial| dial.address == address);
         if !seated && !dialled {
-            self.dial(now, address, origin);
+            self.dial(now, address, Origin::Learned(peer.node_id, peer.incarnation));
         }
     }
 }

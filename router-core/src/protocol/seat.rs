@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Instant};
 
 use super::LinkId;
-use crate::{Address, NodeId, session::Session};
+use crate::{Address, Distance, NodeId, session::Session};
 
 /// What the machine knows of one peer: its session, and which link carries it.
 #[derive(Debug)]
@@ -43,6 +43,13 @@ pub(crate) struct Linked {
     pub(crate) introduced: bool,
     /// The link that carried the session before, until the peer speaks on this one.
     pub(crate) replaced: Option<LinkId>,
+}
+
+impl Linked {
+    /// What decides whether it survives another link to the same node.
+    pub(crate) fn way(&self) -> (Distance, NodeId) {
+        (self.id.distance, self.dialled_by)
+    }
 }
 
 /// A node with the id of one that may be alive.

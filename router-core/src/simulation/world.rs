@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::Op;
 use crate::{
-    Address, EmitOptions, Incarnation, Limits, ListenOptions, Listener, NodeId, Policy, Publish, Result,
-    Topology,
+    Address, Distance, EmitOptions, Incarnation, Limits, ListenOptions, Listener, NodeId, Policy, Publish,
+    Result, Topology,
     deliver::Inbox,
     exchange::{Carrier, Exchange},
     outbox::Gather,
@@ -352,7 +352,7 @@ impl World {
             let refused = std::io::ErrorKind::ConnectionRefused.into();
             return self.nodes[node].exchange.tell(now, |machine| machine.dialled(now, dial, Err(refused)));
         };
-        let id = LinkId(self.next_link);
+        let id = LinkId { number: self.next_link, distance: Distance::Machine };
         self.next_link += 1;
         let end = |node| End {
             node,

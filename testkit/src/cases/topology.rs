@@ -9,7 +9,7 @@ use super::{
     FENCE,
     load::{subscribe_all, until_fence},
 };
-use crate::{Cluster, DEADLINE, Fixture, deadline, next, node};
+use crate::{Cluster, DEADLINE, Fixture, deadline, meets_at_a_broker, next, node};
 
 /// Of three nodes the last two attach to one member each. In a mesh and a star everyone reaches everyone;
 /// alone, only what was attached to.
@@ -117,14 +117,21 @@ pub async fn a_star_has_the_hub_at_one_end_of_every_link(fixture: &dyn Fixture) 
     let opened = deadline("answer", node(fixture, 2).attach_to(leaf.addresses()).open()).await;
     match (fixture.topology(), opened) {
         (Topology::Star, Err(Error::WrongTopology { reason, .. })) => assert!(!reason.is_empty()),
+        // At a broker nobody was told to attach to a leaf.
+        (Topology::Star, Ok(opened)) if meets_at_a_broker(fixture) => assert_eq!(opened.peers(), []),
         (Topology::Star, opened) => panic!("{opened:?}"),
         (_, opened) => assert_eq!(opened.unwrap().peers().len(), 1),
     }
 }
 
-/// A node that stands alone may attach to a node of any topology, and the two hear each other.
+/// A node that stands alone may attach to a node of any topology, and the two hear each other. At a broker it is attached to
+/// everyone, which a star has no place for.
 pub async fn a_node_that_stands_alone_joins_any_topology(fixture: &dyn Fixture) {
     let cluster = Cluster::of(fixture, 2).await;
+    if meets_at_a_broker(fixture) && fixture.topology() == Topology::Star {
+        let guest = deadline("answer", node(fixture, 9).topology(Topology::Alone).open()).await;
+        return assert!(matches!(guest, Err(Error::WrongTopology { .. })), "{guest:?}");
+    }
     let guest = node(fixture, 9).topology(Topology::Alone).attach_to(cluster[0].addresses());
     let guest = deadline("guest", guest.open()).await.unwrap();
     let mut at_host = cluster[0].subscribe::<u64>("x").unwrap();
