@@ -2,7 +2,9 @@
 
 use crate::transport;
 
-pub use tidings_parallel::{Failure, Run, Runner, Series, exit_code};
+pub use tidings_parallel::{
+    Failure, Host, LinkReport, NodeReport, Progress, REPORT, Run, Runner, Seat, Series, exit_code, sweep,
+};
 
 /// The same `main` in N processes of this machine.
 ///

@@ -57,6 +57,35 @@ pub fn listening_on(address: &Address) -> Result<Arc<dyn Transport>> {
     }
 }
 
+/// The transport that listens on `address`, and tells others to dial the host `advertise`, if there is one.
+///
+/// The bare `ipc` is [`Ipc`] without a path.
+///
+/// # Errors
+///
+/// Those of [`listening_on`]; [`Error::Setting`] when its addresses have no host to tell of.
+pub fn listening_as(address: &str, advertise: Option<&str>) -> Result<Arc<dyn Transport>> {
+    match (address, advertise) {
+        #[cfg(feature = "ipc")]
+        ("ipc", None) => Ok(Arc::new(Ipc::new())),
+        #[cfg(not(feature = "ipc"))]
+        ("ipc", None) => Err(Error::TransportDisabled { address: address.to_owned(), feature: "ipc" }),
+        (_, None) => listening_on(&address.parse()?),
+        (_, Some(host)) => advertised(&address.parse()?, host),
+    }
+}
+
+fn advertised(address: &Address, host: &str) -> Result<Arc<dyn Transport>> {
+    match address.scheme() {
+        #[cfg(feature = "tcp")]
+        "tcp" => Ok(Arc::new(Tcp::bind(address.target()).advertise(host))),
+        _ => listening_on(address).and_then(|_| {
+            let reason = format!("`{host}`, but nobody dials a host to reach {address}");
+            Err(Error::Setting { setting: "advertise".to_owned(), reason })
+        }),
+    }
+}
+
 /// What connects the processes of one machine unless the user says otherwise: [`Ipc`], if it is compiled in.
 #[cfg(feature = "parallel")]
 pub(crate) fn on_one_machine() -> Option<Arc<dyn Transport>> {

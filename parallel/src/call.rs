@@ -2,7 +2,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidings_router_core::{Error, Result};
 
-use crate::{child::Child, plan::Plan};
+use crate::{
+    child::Child,
+    failure::{FAILED, Failure},
+    plan::Plan,
+};
 
 /// How many `run` calls this program has made.
 static CALLS: AtomicU64 = AtomicU64::new(0);
@@ -28,9 +32,11 @@ pub(crate) enum Part {
 impl Part {
     /// The part in this call.
     pub(crate) fn of(call: u64, plan: &Plan) -> Result<Self> {
-        let here = plan.in_process || plan.processes == 1;
+        let here = plan.host.is_none() && (plan.in_process || plan.processes == 1);
         let refused = |reason: &str| Err(Error::Setting { setting: "runner".into(), reason: reason.into() });
         match Child::this() {
+            // Who is a node of its own may start others as well: they are told so by their own launcher.
+            _ if plan.host.is_some() => Ok(Self::Launcher),
             None if here => Ok(Self::Here),
             None => Ok(Self::Launcher),
             Some(child) if call < child.call() => Ok(Self::Skip),
@@ -38,7 +44,8 @@ impl Part {
                 Ok(Self::Node(child))
             }
             Some(child) if call == child.call() => {
-                child.refuse("the program describes another run here than in its launcher")
+                let reason = "the program describes another run here than in its launcher";
+                child.refuse(&Failure::new(reason, FAILED))
             }
             // A main may use nodes in its own process.
             Some(_) if here => Ok(Self::Here),

@@ -16,22 +16,26 @@ use tokio::{
 };
 
 use crate::{
-    control::{self, FromNode, ToNode},
+    control::{self, FromNode, ToNode, Welcome},
     directory::RunDirectory,
     ending::{Cause, Ending, ORPHAN},
     failure::{FAILED, Failure},
-    handover::Handover,
+    handover::{Handover, SPOKEN},
+    host::{HOSTED, ListeningOn},
     nodes,
     plan::{Plan, Seal},
     program::{self, Main},
-    signals,
+    report, signals,
 };
 
-/// How long connecting with the other nodes may take.
+/// How long connecting with the other nodes may take, unless a host says otherwise.
 const CONNECT: Duration = Duration::from_secs(30);
 
 /// The same, for a process that replaces one that died: the others may be gone in the meantime.
 const CONNECT_AGAIN: Duration = Duration::from_secs(5);
+
+/// How much longer than the router one waits for what it has to say.
+const ROUTER: Duration = Duration::from_secs(1);
 
 /// How long a word to the launcher may take, which reads all the time.
 const SAY: Duration = Duration::from_secs(1);
@@ -70,6 +74,12 @@ impl Child {
         if !is_parent(handover.launcher) && UnixStream::connect(&handover.control).is_ok() {
             // The launcher lives and is not our parent: we are the child of a child, and were not meant.
             return None;
+        }
+        if handover.version != SPOKEN {
+            complain(
+                "the launcher that started this process is of another version of tidings: build both with one",
+            );
+            std::process::exit(FAILED.into());
         }
         let directory = handover.control.parent().and_then(|path| RunDirectory::open(path).ok());
         let ending = Arc::new(Ending::new(directory));
@@ -125,15 +135,29 @@ impl Child {
 
     /// Tells the launcher how this node failed, and returns the exit code.
     fn fail(&self, name: &str, failure: &Failure) -> u8 {
-        complain(&format!("{name} failed: {failure}"));
+        // A host says it itself, once for all.
+        if self.handover.call != HOSTED {
+            complain(&format!("{name} failed: {failure}"));
+        }
         self.say(&FromNode::Failed { message: failure.to_string(), code: failure.code() });
         failure.code()
     }
 
     /// Ends the process because the program is not the one that the launcher runs.
-    pub(crate) fn refuse(&self, reason: &str) -> ! {
-        let code = self.fail("the child", &Failure::new(reason, FAILED));
+    pub(crate) fn refuse(&self, failure: &Failure) -> ! {
+        let code = self.fail("the child", failure);
         self.ending.exit(code)
+    }
+
+    /// The launcher's first word, which comes once.
+    async fn welcome(&self) -> Result<(Welcome, mpsc::Receiver<ToNode>), Failure> {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut said = said.ok_or_else(|| Failure::new("this call runs already", FAILED))?;
+        match said.recv().await {
+            Some(ToNode::Welcome(welcome)) => Ok((welcome, said)),
+            Some(_) => Err(unexpected()),
+            None => Err(launcher_is_gone()),
+        }
     }
 }
 
@@ -190,14 +214,33 @@ fn watch(stream: &UnixStream, hear: &mpsc::Sender<ToNode>, ending: &Arc<Ending>)
 /// Lives as one of the nodes, and ends the process.
 pub(crate) async fn run(child: &'static Child, plan: Arc<Plan>, main: Main) -> Result<()> {
     // Not in the caller's runtime, nor in the mains': the launcher is heeded whatever these are busy with.
-    runtime::io().spawn(live(child, plan, main));
+    runtime::io().spawn(live(child, plan, main, Box::pin(child.welcome())));
     std::future::pending().await
 }
 
-async fn live(child: &'static Child, plan: Arc<Plan>, main: Main) -> Infallible {
+/// The same, as the node that the launcher says. The calling thread is of no more use.
+pub(crate) fn host(child: &'static Child, main: Main, listening_on: ListeningOn) -> ! {
+    let (index, count) = (child.handover.index, child.handover.count);
+    runtime::io().spawn(async move {
+        let told = child.welcome().await.and_then(|(mut welcome, said)| {
+            let hosted = welcome.hosted.take().ok_or_else(unexpected)?;
+            let plan = hosted.plan(index, count, listening_on).map_err(|error| Failure::of(&error))?;
+            Ok((plan, (welcome, said)))
+        });
+        match told {
+            Ok((plan, welcome)) => live(child, Arc::new(plan), main, std::future::ready(Ok(welcome))).await,
+            Err(failure) => child.refuse(&failure),
+        }
+    });
+    loop {
+        thread::park();
+    }
+}
+
+async fn live(child: &'static Child, plan: Arc<Plan>, main: Main, welcome: impl Welcoming) -> Infallible {
     let name = plan.name(child.handover.index);
     let router = Arc::new(OnceLock::new());
-    let flow = runtime::io().spawn(flow(child, Arc::clone(&plan), main, Arc::clone(&router)));
+    let flow = runtime::io().spawn(flow(child, Arc::clone(&plan), main, welcome, Arc::clone(&router)));
     child.ending.guard(flow.abort_handle(), plan.child_deadline());
     let code = match flow.await {
         Ok(Ok(())) => 0,
@@ -220,20 +263,25 @@ async fn live(child: &'static Child, plan: Arc<Plan>, main: Main) -> Infallible 
     child.ending.exit(code)
 }
 
+/// The launcher's first word, still to come or here already.
+trait Welcoming: Future<Output = Result<(Welcome, mpsc::Receiver<ToNode>), Failure>> + Send + 'static {}
+
+impl<F: Future<Output = Result<(Welcome, mpsc::Receiver<ToNode>), Failure>> + Send + 'static> Welcoming
+    for F
+{
+}
+
 /// From the first word of the launcher to the end of the main.
 async fn flow(
     child: &'static Child,
     plan: Arc<Plan>,
     main: Main,
+    welcome: impl Welcoming,
     slot: Arc<OnceLock<Arc<dyn Router>>>,
 ) -> Result<(), Failure> {
     let index = child.handover.index;
-    let mut said = child.said.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let mut next = async || match &mut said {
-        Some(said) => said.recv().await.ok_or_else(|| Failure::new("the launcher is gone", FAILED)),
-        None => Err(Failure::new("this call runs already", FAILED)),
-    };
-    let ToNode::Welcome(welcome) = next().await? else { return Err(unexpected()) };
+    let (welcome, mut said) = welcome.await?;
+    let mut next = async || said.recv().await.ok_or_else(launcher_is_gone);
     let seal = Seal { cluster: welcome.cluster, secret: welcome.secret };
     let directory = child.ending.nodes().ok_or_else(|| Failure::new("the run directory is gone", FAILED))?;
     let failed = |error: Error| Failure::of(&error);
@@ -245,7 +293,9 @@ async fn flow(
 
     let ToNode::Attach { addresses, expect } = next().await? else { return Err(unexpected()) };
     let expect: Vec<NodeId> = expect.into_iter().map(NodeId).collect();
-    let limit = if welcome.again { CONNECT_AGAIN } else { CONNECT };
+    let limit = plan.within.unwrap_or(CONNECT);
+    // The router gives up by itself, and says whom it did not reach; it is to be the faster one.
+    let limit = if welcome.again { CONNECT_AGAIN.min(limit) } else { limit + ROUTER };
     match connect_nodes(&router, &plan, index, addresses, &expect, limit).await {
         Err(error) if welcome.again => {
             let (node, error) = (router.node_id(), error_chain(&error));
@@ -257,11 +307,14 @@ async fn flow(
     let ToNode::Go = next().await? else { return Err(unexpected()) };
 
     let mut attaching = JoinSet::new();
-    if let Some(said) = said.take() {
-        attaching.spawn_on(attach_later(Arc::clone(&router), said), runtime::io());
-    }
+    attaching.spawn_on(report::tell_observers(Arc::clone(&router)), runtime::io());
+    attaching.spawn_on(attach_later(Arc::clone(&router), said), runtime::io());
     let recovering = |left| child.say(&FromNode::Recovering { left });
     program::run(&main, &router, welcome.recoveries, recovering).await.map_err(Failure::of_main)
+}
+
+fn launcher_is_gone() -> Failure {
+    Failure::new("the launcher is gone", FAILED)
 }
 
 fn unexpected() -> Failure {

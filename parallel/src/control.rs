@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::host::Hosted;
+
 /// The largest frame, in bytes: the addresses of the largest run fit.
 const MAX_FRAME: usize = 1 << 20;
 
@@ -49,6 +51,8 @@ pub(crate) struct Welcome {
     pub(crate) recoveries: u32,
     /// It replaces a process that died.
     pub(crate) again: bool,
+    /// Who it is, if its own program does not say.
+    pub(crate) hosted: Option<Box<Hosted>>,
 }
 
 /// A message as a frame.

@@ -130,9 +130,17 @@ impl Drop for RunDirectory {
     }
 }
 
-/// Removes run directories of this user that nobody uses any more: all their users were killed.
-fn sweep(parent: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
+/// Removes the run directories of this user that nobody uses any more, and returns them: all their users were
+/// killed. Every run does so before it makes its own.
+pub fn sweep_all() -> Vec<PathBuf> {
+    let parents = [env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), Some(env::temp_dir())];
+    parents.into_iter().flatten().flat_map(|parent| sweep(&parent)).collect()
+}
+
+/// The same in one directory.
+fn sweep(parent: &Path) -> Vec<PathBuf> {
+    let mut gone = Vec::new();
+    let Ok(entries) = fs::read_dir(parent) else { return gone };
     let user = rustix::process::geteuid().as_raw();
     for entry in entries.flatten().take(MAX_SWEPT) {
         let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(NAME))
@@ -142,8 +150,12 @@ fn sweep(parent: &Path) {
         if is_ours && let Ok(lock) = File::open(entry.path()) {
             // Dropped again at once: removed if nobody else has it.
             drop(RunDirectory { path: entry.path(), lock });
+            if !entry.path().exists() {
+                gone.push(entry.path());
+            }
         }
     }
+    gone
 }
 
 #[cfg(test)]

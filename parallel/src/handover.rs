@@ -13,6 +13,10 @@ const CALL: &str = "TIDINGS_RUN_CALL";
 const CONTROL: &str = "TIDINGS_CONTROL";
 /// What the child says on the control socket to be let in: 32 hexadecimal digits, good for one child, once.
 const TOKEN: &str = "TIDINGS_TOKEN";
+/// Which version of what the two say to each other the launcher speaks: it may be another executable.
+const VERSION: &str = "TIDINGS_CONTROL_VERSION";
+/// The version that this build speaks.
+pub(crate) const SPOKEN: u32 = 1;
 /// The process id of the launcher. A process with another parent has only inherited the environment.
 const LAUNCHER: &str = "TIDINGS_LAUNCHER_PID";
 
@@ -25,6 +29,7 @@ pub(crate) struct Handover {
     pub(crate) control: PathBuf,
     pub(crate) token: String,
     pub(crate) launcher: i32,
+    pub(crate) version: u32,
 }
 
 impl Handover {
@@ -41,6 +46,7 @@ impl Handover {
             control: control?,
             token: variable(TOKEN)?,
             launcher: variable(LAUNCHER)?.parse().ok()?,
+            version: variable(VERSION)?.parse().ok()?,
         })
     }
 
@@ -52,7 +58,8 @@ impl Handover {
             .env(CALL, self.call.to_string())
             .env(CONTROL, &self.control)
             .env(TOKEN, &self.token)
-            .env(LAUNCHER, self.launcher.to_string());
+            .env(LAUNCHER, self.launcher.to_string())
+            .env(VERSION, self.version.to_string());
     }
 }
 
@@ -69,6 +76,7 @@ mod tests {
             control: "/run/x/control".into(),
             token: "ab".into(),
             launcher: 77,
+            version: SPOKEN,
         };
         let mut command = Command::new("true");
         handover.write(&mut command);

@@ -28,9 +28,10 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts this executable again, in the calling thread: the kernel takes the end of that thread for the
+    /// Starts a child by this command, in the calling thread: the kernel takes the end of that thread for the
     /// launcher's. [`Event::Exited`] follows when it has ended.
     pub(crate) fn start(
+        mut command: Command,
         handover: &Handover,
         prefix: &str,
         life: u32,
@@ -38,12 +39,7 @@ impl Keeper {
     ) -> io::Result<Self> {
         let (out_reader, out_writer) = io::pipe()?;
         let (err_reader, err_writer) = io::pipe()?;
-        let mut arguments = env::args_os();
-        let mut command = Command::new(executable()?);
-        if let Some(name) = arguments.next() {
-            command.arg0(name);
-        }
-        command.args(arguments).stdin(Stdio::null()).stdout(out_writer).stderr(err_writer);
+        command.stdin(Stdio::null()).stdout(out_writer).stderr(err_writer);
         handover.write(&mut command);
         let mut command = tokio::process::Command::from(command);
         let child = command.kill_on_drop(true).spawn()?;
@@ -67,6 +63,17 @@ impl Keeper {
         // Full: it has been told often enough. Closed: it is gone.
         let _ = self.signals.try_send(signal);
     }
+}
+
+/// The command that starts this executable again.
+pub(crate) fn again() -> io::Result<Command> {
+    let mut arguments = env::args_os();
+    let mut command = Command::new(executable()?);
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    command.args(arguments);
+    Ok(command)
 }
 
 /// Passes signals on to the child until it has ended.

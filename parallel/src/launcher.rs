@@ -20,8 +20,8 @@ use crate::{
     control::FromNode,
     directory::RunDirectory,
     failure::Failure,
-    handover::Handover,
-    keeper::Keeper,
+    handover::{Handover, SPOKEN},
+    keeper::{self, Keeper},
     member::{Member, State},
     plan::{Plan, Seal, random},
     signals,
@@ -44,9 +44,15 @@ pub(crate) enum Event {
     Again { index: usize },
     /// A signal that ends the run.
     Signal(i32),
+    /// The time in which a hosted program has to say who it is is over for this life.
+    Late { index: usize, life: u32 },
     /// Nobody waits for the run any more.
     Abandoned,
 }
+
+/// What is said of a hosted program that ends, or goes on, without a word.
+const NEVER_JOINED: &str = "it never joined the bus: its `main` has to be marked with `#[tidings::main]`, and its \
+                            program built with the feature `parallel` of tidings";
 
 /// Runs the plan in processes.
 ///
@@ -144,13 +150,25 @@ impl Launcher {
             control: self.directory.control(),
             token: token.clone(),
             launcher: std::process::id() as i32,
+            version: SPOKEN,
+        };
+        let command = match &self.plan.host {
+            Some(host) => host.command(),
+            None => keeper::again()?,
         };
         let prefix = if self.plan.prefix { format!("[{}] ", self.plan.name(index)) } else { String::new() };
         let member = &mut self.members[index];
         member.life += 1;
-        let keeper = Keeper::start(&handover, &prefix, member.life, &self.events)?;
+        let keeper = Keeper::start(command, &handover, &prefix, member.life, &self.events)?;
         self.outputs += keeper.pumps.len();
         member.begin(token, keeper);
+        if let Some(host) = &self.plan.host {
+            let (life, within, events) = (member.life, host.within, self.events.clone());
+            runtime::io().spawn(async move {
+                pause(within).await;
+                let _ = events.send(Event::Late { index, life }).await;
+            });
+        }
         Ok(())
     }
 
@@ -172,9 +190,21 @@ impl Launcher {
             Event::Said { .. } | Event::Silent { .. } | Event::Exited { .. } => {}
             Event::Drained => self.outputs = self.outputs.saturating_sub(1),
             Event::Again { index } => self.start(index),
+            Event::Late { index, life } => self.late(index, life),
             Event::Signal(signal) => self.interrupted(signal),
             Event::Abandoned => self.stop(None),
         }
+    }
+
+    /// A program that lives and says nothing would keep the others waiting for ever.
+    fn late(&mut self, index: usize, life: u32) {
+        let member = &self.members[index];
+        if member.life != life || member.state != State::Started || !member.is_unheard() {
+            return;
+        }
+        let within = self.plan.host.as_ref().map(|host| host.within).unwrap_or_default();
+        let failure = Failure::new(format!("{NEVER_JOINED} (waited {within:?})"), crate::failure::FAILED);
+        self.stop(Some(Error::failed(self.plan.name(index), failure)));
     }
 
     /// Decides what follows when a process has ended and has no more to say.
@@ -187,9 +217,13 @@ impl Launcher {
             _ if self.stopping.is_some() => return,
             Ok(()) if was_running => return,
             Ok(()) => {
-                let call = self.call;
-                let text =
-                    format!("its process ended before its main began: it did not get to `run` call {call}");
+                let text = match &self.plan.host {
+                    Some(_) => NEVER_JOINED.to_owned(),
+                    None => format!(
+                        "its process ended before its main began: it did not get to `run` call {}",
+                        self.call
+                    ),
+                };
                 Failure::new(text, crate::failure::FAILED)
             }
             Err(failure) => failure,

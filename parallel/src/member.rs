@@ -86,6 +86,11 @@ impl Member {
         self.state < State::Waiting
     }
 
+    /// Whether its process has not connected in this life.
+    pub(crate) fn is_unheard(&self) -> bool {
+        !self.token.is_empty()
+    }
+
     /// Whether some of its output is being written.
     pub(crate) fn is_writing(&self) -> bool {
         self.keeper.iter().flat_map(|keeper| &keeper.pumps).any(|pump| pump.is_busy())

@@ -4,7 +4,7 @@ use tidings_router_core::{
     Address, Error, NodeId, Placement, Result, Router, RouterBuilder, Secret, Topology, Transport,
 };
 
-use crate::series::Series;
+use crate::{host::Host, series::Series};
 
 /// The most nodes of one run.
 const MAX_PROCESSES: usize = 1024;
@@ -30,6 +30,12 @@ pub(crate) struct Plan {
     pub(crate) prefix: bool,
     pub(crate) in_process: bool,
     pub(crate) deadline: Duration,
+    /// How long connecting with the other nodes may take, if a host says so.
+    pub(crate) within: Option<Duration>,
+    /// The transport is that of one node already, and needs no place.
+    pub(crate) placed: bool,
+    /// What is started, if it is not this executable.
+    pub(crate) host: Option<Arc<Host>>,
 }
 
 /// What the launcher draws for a run that nobody else is to join, and hands to the children.
@@ -40,6 +46,30 @@ pub(crate) struct Seal {
 }
 
 impl Plan {
+    /// The plan of so many processes of which nothing else has been said.
+    pub(crate) fn new(processes: usize, transport: Option<Arc<dyn Transport>>) -> Self {
+        Self {
+            processes,
+            transport,
+            topology: Topology::default(),
+            recoveries: 0,
+            attach_to: Vec::new(),
+            address: None,
+            ports: None,
+            node_ids: 0.into(),
+            labels: Vec::new(),
+            cluster: None,
+            secret: None,
+            insecure: false,
+            prefix: false,
+            in_process: false,
+            deadline: Duration::from_secs(5),
+            within: None,
+            placed: false,
+            host: None,
+        }
+    }
+
     /// Checks what can be checked without I/O.
     pub(crate) fn check(&self) -> Result<()> {
         let wrong =
@@ -68,13 +98,14 @@ impl Plan {
             && self.processes > 1
             && self.hub().is_none()
             && self.attach_to.is_empty()
+            && self.host.is_none()
         {
             return wrong(
                 "node_ids",
                 "a star needs node 0: give it to a process, or `.attach_to(..)` it".into(),
             );
         }
-        if self.processes > 1 && !self.in_process && self.transport.is_none() {
+        if self.processes > 1 && !self.in_process && self.transport.is_none() && self.host.is_none() {
             let reason = "processes need one: set it, enable the cargo feature `ipc` of tidings, or run all \
                           nodes here with `.in_process()`";
             return wrong("transport", reason.into());
@@ -161,7 +192,8 @@ impl Plan {
             || self.ports.is_some()
             || self.cluster.is_some()
             || self.secret.is_some()
-            || self.insecure;
+            || self.insecure
+            || self.host.is_some();
         if open {
             return Ok(Seal::default());
         }
@@ -175,6 +207,10 @@ impl Plan {
             .node_id(self.node_id(index))
             .labels(self.labels.iter().cloned())
             .topology(self.topology);
+        let router = match self.within {
+            Some(within) => router.connect_timeout(within),
+            None => router,
+        };
         let router = match self.cluster.as_ref().or(seal.cluster.as_ref()) {
             Some(cluster) => router.cluster(cluster.clone()),
             None => router,
@@ -193,6 +229,9 @@ impl Plan {
         let mut placement = Placement::new(index, directory);
         placement.address = self.address.clone();
         placement.port = self.port(index);
+        if self.placed {
+            return Ok(router.shared_transport(Arc::clone(transport)));
+        }
         Ok(router.shared_transport(transport.place(&placement)?))
     }
 }

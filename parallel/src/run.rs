@@ -42,6 +42,11 @@ impl Run {
         Self { plan, main, call: next_call() }
     }
 
+    /// The same, of a number that is not counted.
+    pub(crate) fn of_call(plan: Plan, main: Main, call: u64) -> Self {
+        Self { plan, main, call }
+    }
+
     /// Blocks this thread until the run is over.
     ///
     /// # Errors

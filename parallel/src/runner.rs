@@ -2,7 +2,14 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use tidings_router_core::{BoxError, Router, Secret, Topology, Transport};
 
-use crate::{child::Child, plan::Plan, program::main_of, run::Run, series::Series};
+use crate::{
+    child::Child,
+    host::{HOSTED, Host},
+    plan::Plan,
+    program::main_of,
+    run::Run,
+    series::Series,
+};
 
 /// Describes the same `main` in N processes; ended by [`run`](Self::run), which checks everything.
 ///
@@ -22,24 +29,7 @@ impl Runner {
     /// end: call it early.
     pub fn new(processes: usize, default: Option<Arc<dyn Transport>>) -> Self {
         Child::awake();
-        let plan = Plan {
-            processes,
-            transport: default,
-            topology: Topology::default(),
-            recoveries: 0,
-            attach_to: Vec::new(),
-            address: None,
-            ports: None,
-            node_ids: 0.into(),
-            labels: Vec::new(),
-            cluster: None,
-            secret: None,
-            insecure: false,
-            prefix: false,
-            in_process: false,
-            deadline: Duration::from_secs(5),
-        };
-        Self { plan }
+        Self { plan: Plan::new(processes, default) }
     }
 
     /// How the nodes reach each other. Each gets an address of its own from it.
@@ -152,6 +142,16 @@ impl Runner {
         E: Into<BoxError>,
     {
         Run::new(self.plan, main_of(main))
+    }
+
+    /// The run of another executable in every node, as its seats say. What is said here of transports, ports,
+    /// labels, ids and addresses does not count.
+    pub fn host(mut self, host: Host) -> Run {
+        self.plan.processes = host.seats.len();
+        self.plan.node_ids = host.seats.iter().map(|seat| seat.node_id).collect::<Vec<_>>().into();
+        self.plan.host = Some(Arc::new(host));
+        let never = |_router| async { Err(tidings_router_core::Error::Closed) };
+        Run::of_call(self.plan, main_of(never), HOSTED)
     }
 
     #[cfg(test)]

@@ -19,6 +19,8 @@ pub struct RouterBuilder {
     pub(crate) insecure: bool,
     pub(crate) policy: Policy,
     pub(crate) limits: Limits,
+    /// Nobody is to dial this node.
+    pub(crate) looks_on: bool,
 }
 
 /// The name of a cluster that was not given one.
@@ -35,6 +37,20 @@ impl RouterBuilder {
     pub fn node_id(mut self, node_id: impl Into<NodeId>) -> Self {
         self.node_id = node_id.into();
         self
+    }
+
+    /// Looks on: the node gets a random id of those from [`NodeId::FIRST_OBSERVER`] on, and is no member to the
+    /// others. Their [`peers`](Router::peers), [`changes`](Router::changes) and waits leave it out; what it listens
+    /// for reaches it, and what it emits reaches them. It listens on no address. For tools that watch a cluster.
+    pub fn observer(mut self) -> Self {
+        self.looks_on = true;
+        let above = fastrand::u32(..u32::MAX - NodeId::FIRST_OBSERVER.0);
+        self.node_id(NodeId::FIRST_OBSERVER.0 + above)
+    }
+
+    /// The same, but listens: other observers find it, and hear what it emits.
+    pub fn listening_observer(self) -> Self {
+        Self { looks_on: false, ..self.observer() }
     }
 
     /// Labels that others see in [`Peer::labels`](crate::Peer::labels), added to those given before. At most 64 of

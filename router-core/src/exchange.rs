@@ -150,12 +150,20 @@ impl Exchange {
             Change::Lost { .. } => {}
         }
         self.members.store(Arc::new(members));
-        self.watchers.tell(change);
+        let (Change::Joined(peer) | Change::Left { peer, .. } | Change::Lost { peer, .. }) = change;
+        if !peer.node_id.is_observer() {
+            self.watchers.tell(change);
+        }
     }
 
     /// The members that can be reached now.
     pub(crate) fn peers(&self) -> Vec<Peer> {
-        self.members.load().values().cloned().collect()
+        self.members.load().values().filter(|peer| !peer.node_id.is_observer()).cloned().collect()
+    }
+
+    /// Those who look on now.
+    pub(crate) fn observers(&self) -> Vec<Peer> {
+        self.members.load().values().filter(|peer| peer.node_id.is_observer()).cloned().collect()
     }
 
     /// The members as changes, then every change.

@@ -93,6 +93,10 @@ impl Node {
             distance: transport.capability().distance(),
         };
         let connectors = builder.transports.iter().map(way).collect();
+        // Who looks on is dialled by nobody, but on a bus it has to be there to hear.
+        let is_link = |transport: &Arc<dyn Transport>| matches!(transport.wire(), Wire::Links(_));
+        let silent: Vec<bool> =
+            builder.transports.iter().map(|transport| builder.looks_on && is_link(transport)).collect();
         let exchange = Exchange::new(config, random_u64(), nonce);
         let carriers = Carriers::new(&exchange, connectors);
         exchange.carried_by(Arc::new(carriers.clone()));
@@ -106,10 +110,15 @@ impl Node {
             addresses: Vec::new(),
         };
         let mut reached_at = Vec::new();
-        for connector in node.carriers.connectors().cloned().collect::<Vec<_>>() {
+        for (connector, silent) in
+            node.carriers.connectors().cloned().collect::<Vec<_>>().into_iter().zip(silent)
+        {
             if let Some(pool) = connector.pool() {
                 // Of two transports that share memory the first one's serves.
                 let _ = node.exchange.pool.set(pool);
+            }
+            if silent {
+                continue;
             }
             let context = context.clone();
             let listening = runtime::io().spawn(async move { connector.listen(&context).await });
@@ -281,6 +290,10 @@ impl Router for Node {
 
     fn peers(&self) -> Vec<Peer> {
         self.exchange.peers()
+    }
+
+    fn observers(&self) -> Vec<Peer> {
+        self.exchange.observers()
     }
 
     fn listeners(&self, event: &str) -> usize {

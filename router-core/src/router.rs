@@ -53,7 +53,13 @@ pub trait Router: fmt::Debug + Send + Sync + 'static {
     /// The other members of the cluster that can be reached now, by node id.
     fn peers(&self) -> Vec<Peer>;
 
-    /// How many listeners in other nodes get `event`, as far as they have said.
+    /// Those who look on now and are no members: see [`RouterBuilder::observer`].
+    fn observers(&self) -> Vec<Peer> {
+        Vec::new()
+    }
+
+    /// How many listeners in other nodes get `event`, as far as they have said. Observers do not count,
+    /// but those for whom the hub of a star asks.
     fn listeners(&self, event: &str) -> usize;
 
     /// The counters since the router was opened.
@@ -126,6 +132,10 @@ impl<R: Router + ?Sized> Router for Arc<R> {
 
     fn peers(&self) -> Vec<Peer> {
         (**self).peers()
+    }
+
+    fn observers(&self) -> Vec<Peer> {
+        (**self).observers()
     }
 
     fn listeners(&self, event: &str) -> usize {

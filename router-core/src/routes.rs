@@ -293,8 +293,10 @@ impl Routes {
         count.copied().unwrap_or_default()
     }
 
-    /// How many listeners peers have for `event`.
+    /// How many listeners peers have for `event`; those of observers do not count.
     pub(crate) fn remote_listeners(&self, event: &str) -> usize {
-        self.lock().peers.values().map(|interest| interest.listeners(event)).sum()
+        let table = self.lock();
+        let members = table.peers.iter().filter(|(node, _)| !node.is_observer());
+        members.map(|(_, interest)| interest.listeners(event)).sum()
     }
 }

@@ -48,6 +48,12 @@ impl Secret {
         Ok(Self(bytes.into()))
     }
 
+    /// The bytes, for a launcher that hands them on by a private channel.
+    #[doc(hidden)]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }

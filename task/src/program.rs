@@ -16,7 +16,7 @@ pub const MAIN: &str = "TIDINGS_MAIN";
 const LINGER: Duration = Duration::from_secs(5);
 
 /// The exit status of a program that was started in a way that it does not know; `EX_USAGE` of sysexits.h.
-const USAGE: u8 = 64;
+pub const USAGE: u8 = 64;
 
 /// A function that can be the main of a node.
 pub struct Entry {
@@ -48,20 +48,18 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// Runs `main`, or the function that [`MAIN`] names, as the main of one node that stands alone, and returns the program's
-/// exit status.
-pub fn run_program(main: &'static Entry) -> ExitCode {
+/// `main`, or the function that [`MAIN`] names.
+///
+/// # Errors
+///
+/// The text of the error when there is no such function, or more than one.
+pub fn chosen(main: &'static Entry) -> Result<&'static Entry, String> {
     let wanted = env::var(MAIN).unwrap_or_default();
-    let entry = match wanted.is_empty() {
-        true => main,
-        false => match find(&wanted, inventory::iter::<Entry>) {
-            Ok(entry) => entry,
-            Err(message) => {
-                eprintln!("error: {MAIN}: {message}");
-                return USAGE.into();
-            }
-        },
-    };
+    if wanted.is_empty() { Ok(main) } else { find(&wanted, inventory::iter::<Entry>) }
+}
+
+/// Runs it as the main of one node that stands alone, and returns the program's exit status.
+pub fn run_program(entry: &'static Entry) -> ExitCode {
     match run_alone(entry) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

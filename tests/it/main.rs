@@ -10,6 +10,7 @@ mod fuzz_corpora;
 mod handlers;
 mod hostile_input;
 mod nats;
+mod observers;
 mod pinned_api;
 mod redis;
 mod setups;

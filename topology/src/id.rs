@@ -9,6 +9,14 @@ pub struct NodeId(pub u32);
 impl NodeId {
     /// The hub of a star.
     pub const HUB: Self = Self(0);
+
+    /// The first id of those that observers have: they look on, and are no members to the others.
+    pub const FIRST_OBSERVER: Self = Self(0xF000_0000);
+
+    /// Whether it is an observer's.
+    pub fn is_observer(self) -> bool {
+        self >= Self::FIRST_OBSERVER
+    }
 }
 
 impl From<u32> for NodeId {

@@ -1,8 +1,13 @@
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use tidings_router_core::{
     Acceptor, Address, BoxFuture, Capability, Connector, Error, Link, ListenContext, Placement, Result,
-    Transport, Wire,
+    Transport, Wire, outward::reachable,
 };
 use tokio::{
     net::{TcpSocket, TcpStream, lookup_host},
@@ -66,6 +71,12 @@ impl Tcp {
     /// Rounded to milliseconds.
     pub fn user_timeout(self, timeout: Duration) -> Self {
         Self { user_timeout: timeout, ..self }
+    }
+
+    /// The address of this machine that connections out of it come from, or loopback if there is no network.
+    /// Nothing is sent to find out.
+    pub fn outward() -> IpAddr {
+        reachable(Ipv4Addr::UNSPECIFIED.into())
     }
 
     fn placed(&self, placement: &Placement) -> Result<Self> {

@@ -11,7 +11,7 @@ use crate::{
 const FACADE: &str = "tidings";
 
 /// Who may depend on which of our packages. `tidings-transport-*` stands for every transport.
-const DIRECTIONS: [(&str, &[&str]); 9] = [
+const DIRECTIONS: [(&str, &[&str]); 11] = [
     ("tidings-topology", &[]),
     ("tidings-macros", &[]),
     ("tidings-router-core", &["tidings-topology"]),
@@ -23,6 +23,8 @@ const DIRECTIONS: [(&str, &[&str]); 9] = [
         FACADE,
         &["tidings-router-core", "tidings-transport-*", "tidings-task", "tidings-parallel", "tidings-macros"],
     ),
+    ("ditask", &[FACADE]),
+    ("gridworld", &[FACADE]),
     ("xtask", &[]),
 ];
 

@@ -7,6 +7,7 @@ use super::Launcher;
 use crate::{
     control::{FromNode, ToNode, Welcome},
     failure::Failure,
+    host::{Hosted, Progress},
     member::State,
 };
 
@@ -20,6 +21,12 @@ impl Launcher {
             secret: self.seal.secret,
             recoveries: member.recoveries,
             again: self.begun,
+            hosted: self
+                .plan
+                .host
+                .as_ref()
+                .and_then(|host| Hosted::of(&self.plan, host, index))
+                .map(Box::new),
         }));
         if self.stopping.is_some() {
             member.stop();
@@ -36,6 +43,8 @@ impl Launcher {
                 match self.begun {
                     true => self.attach_again(index, moved),
                     false if self.all_are(State::Opened) => {
+                        let addresses = self.members.iter().map(|member| member.addresses.clone());
+                        self.progress(Progress::Listening(addresses.collect()));
                         (0..self.members.len()).for_each(|index| self.attach(index, self.plan.dials(index)));
                     }
                     false => {}
@@ -45,6 +54,7 @@ impl Launcher {
                 member.state = State::Ready;
                 if !self.begun && self.all_are(State::Ready) {
                     self.begun = true;
+                    self.progress(Progress::Begun);
                 }
                 if self.begun {
                     self.release();
@@ -57,6 +67,13 @@ impl Launcher {
                 self.stop(Some(Error::failed(self.plan.name(index), failure)));
             }
             FromNode::Hello { .. } | FromNode::Opened { .. } | FromNode::Ready => {}
+        }
+    }
+
+    /// Tells who hosts this run how far it is.
+    fn progress(&self, progress: Progress) {
+        if let Some(told) = self.plan.host.as_ref().and_then(|host| host.progress.as_ref()) {
+            told(progress);
         }
     }
 

@@ -1,0 +1,184 @@
+//! `ditask bench`: the transports side by side, two processes each, on this machine.
+
+mod echo;
+mod plot;
+
+use std::{
+    fs,
+    io::{self, Write},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use tidings::{
+    Bytes, Router, Subscription,
+    transport::{Ipc, Memory, Tcp},
+};
+
+use crate::{
+    arguments::Bench,
+    fault::{Fault, Result},
+    progress::Progress,
+    table::table,
+    unpack::Scratch,
+};
+use echo::{Other, PING, STOP, STREAM, TAKEN};
+
+/// How long the other end may take for anything.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What needs no server.
+const KNOWN: [&str; 3] = ["memory", "ipc", "tcp"];
+
+/// The largest payload, in bytes: more would not fit into a frame.
+const LARGEST: usize = 32 << 20;
+
+/// What was measured of one transport and one size.
+#[derive(Debug, Clone, Serialize)]
+struct Row {
+    transport: String,
+    /// Of the payload, in bytes.
+    size: usize,
+    /// From emitting a message to having it back, in microseconds: half of all take less.
+    round_trip_us: f64,
+    /// The same: one in a hundred takes more.
+    round_trip_p99_us: f64,
+    /// One way, as fast as the other end takes them.
+    messages_per_second: f64,
+    mib_per_second: f64,
+}
+
+/// Measures, and shows it as a table and as a plot.
+pub(crate) fn run(bench: &Bench) -> Result {
+    if let Some(address) = &bench.echo {
+        return echo::run(address);
+    }
+    let chosen: Vec<String> = match bench.transports.is_empty() {
+        true => KNOWN.map(str::to_owned).to_vec(),
+        false => bench.transports.clone(),
+    };
+    if let Some(unknown) = chosen.iter().find(|name| !KNOWN.contains(&name.as_str())) {
+        return Err(Fault::usage(format!(
+            "--transports `{unknown}` cannot be measured: one of {}",
+            KNOWN.join(", ")
+        )));
+    }
+    if let Some(size) = bench.sizes.iter().find(|size| **size == 0 || **size > LARGEST) {
+        return Err(Fault::usage(format!("--sizes {size} is not from 1 to {LARGEST}")));
+    }
+    let mut rows = Vec::new();
+    for transport in &chosen {
+        let _progress = Progress::begin(format!("measuring {transport}"));
+        rows.extend(measure(transport, bench)?);
+    }
+    let text = match bench.json {
+        true => {
+            let line = |row: &Row| serde_json::to_string(row).map(|line| line + "\n");
+            rows.iter()
+                .map(line)
+                .collect::<Result<String, _>>()
+                .map_err(|error| Fault::new(error.to_string()))?
+        }
+        false => format!("{}\n{}", shown(&rows), plot::bars(&rows)),
+    };
+    if let Some(path) = &bench.plot {
+        fs::write(path, plot::svg(&rows))
+            .map_err(|error| Fault::io(format!("cannot write {}", path.display()), &error))?;
+    }
+    io::stdout().write_all(text.as_bytes()).map_err(|error| Fault::io("cannot write", &error))
+}
+
+fn shown(rows: &[Row]) -> String {
+    let row = |row: &Row| {
+        vec![
+            row.transport.clone(),
+            row.size.to_string(),
+            format!("{:.1}", row.round_trip_us),
+            format!("{:.1}", row.round_trip_p99_us),
+            format!("{:.0}", row.messages_per_second),
+            format!("{:.1}", row.mib_per_second),
+        ]
+    };
+    let titles = ["TRANSPORT", "BYTES", "ROUND TRIP US", "P99 US", "MESSAGES/S", "MIB/S"];
+    table(&titles, &rows.iter().map(row).collect::<Vec<_>>())
+}
+
+/// All sizes of one transport.
+fn measure(transport: &str, bench: &Bench) -> Result<Vec<Row>> {
+    let scratch = Scratch::new()?;
+    let network = Memory::network();
+    let builder = Router::builder().node_id(0);
+    let builder = match transport {
+        "memory" => builder.transport(network.clone()),
+        "ipc" => builder.transport(Ipc::bind(scratch.path().join("bench.sock"))),
+        _ => builder.transport(Tcp::bind("127.0.0.1:0")),
+    };
+    let cluster = format!("bench-{:016x}", u64::from_le_bytes(crate::secret::random()?));
+    let router = builder.cluster(&cluster).open().wait()?;
+    let address = router.addresses().first().map(ToString::to_string).unwrap_or_default();
+    let other = match transport {
+        "memory" => Other::here(network, &address, &cluster)?,
+        _ => Other::start(&address, &cluster)?,
+    };
+    router.wait_for_peers(1).timeout(PATIENCE).wait()?;
+    router.wait_for_listeners(STOP, 1).timeout(PATIENCE).wait()?;
+    let rows = bench.sizes.iter().map(|size| one(transport, *size, bench.seconds, &router)).collect();
+    router.emit(STOP, &0_u8).only_remote().wait()?;
+    other.end();
+    router.shutdown(PATIENCE).wait();
+    rows
+}
+
+fn one(transport: &str, size: usize, time: Duration, router: &Arc<Router>) -> Result<Row> {
+    let payload = Bytes::from(vec![7; size]);
+    let mut back = router.subscribe::<Bytes>(PING)?;
+    let mut trips = Vec::new();
+    let begin = Instant::now();
+    // The first ones warm up what is cold.
+    for index in 0.. {
+        let sent = Instant::now();
+        router.emit(PING, payload.clone()).only_remote().wait()?;
+        next(&mut back)?;
+        if index >= 10 {
+            trips.push(sent.elapsed());
+        }
+        if index > 20 && begin.elapsed() > time {
+            break;
+        }
+    }
+    drop(back);
+    trips.sort_unstable();
+    let at = |part: usize| trips[(trips.len() * part / 100).min(trips.len() - 1)].as_secs_f64() * 1e6;
+
+    let mut taken = router.subscribe::<u64>(TAKEN)?;
+    let begin = Instant::now();
+    let mut sent = 0_u64;
+    while begin.elapsed() < time {
+        for _ in 0..16 {
+            router.emit(STREAM, payload.clone()).only_remote().wait()?;
+        }
+        sent += 16;
+    }
+    // It answers behind all that came before.
+    router.emit(TAKEN, &0_u64).only_remote().wait()?;
+    let arrived = next(&mut taken)?;
+    let seconds = begin.elapsed().as_secs_f64();
+    if arrived != sent {
+        return Err(Fault::new(format!("{transport}: {sent} messages were sent, {arrived} arrived")));
+    }
+    let messages_per_second = sent as f64 / seconds;
+    Ok(Row {
+        transport: transport.to_owned(),
+        size,
+        round_trip_us: at(50),
+        round_trip_p99_us: at(99),
+        messages_per_second,
+        mib_per_second: messages_per_second * size as f64 / f64::from(1 << 20),
+    })
+}
+
+fn next<T: serde::de::DeserializeOwned + 'static>(events: &mut Subscription<T>) -> Result<T> {
+    let event = events.next_wait();
+    event.map(|event| event.payload).ok_or_else(|| Fault::new("the other end is gone"))
+}
