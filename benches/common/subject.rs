@@ -18,6 +18,8 @@ pub(crate) enum Wire {
     Ipc,
     /// TCP over loopback.
     Tcp,
+    /// A Redis server on this machine.
+    Redis,
     /// A NATS server on this machine.
     Nats,
 }
@@ -27,8 +29,9 @@ impl Wire {
     pub(crate) const ALL: [Self; 3] = [Self::Memory, Self::Ipc, Self::Tcp];
 
     pub(crate) fn parse(name: &str) -> Result<Self> {
-        let wire = Self::ALL.into_iter().chain([Self::Nats]).find(|wire| wire.to_string() == name);
-        wire.ok_or_else(|| format!("no transport `{name}`: memory, ipc, tcp or nats").into())
+        let wire =
+            Self::ALL.into_iter().chain([Self::Redis, Self::Nats]).find(|wire| wire.to_string() == name);
+        wire.ok_or_else(|| format!("no transport `{name}`: memory, ipc, tcp, redis or nats").into())
     }
 
     /// Whether it is a socket from one end to the other.
@@ -43,6 +46,7 @@ impl fmt::Display for Wire {
             Self::Memory => "memory",
             Self::Ipc => "ipc",
             Self::Tcp => "tcp",
+            Self::Redis => "redis",
             Self::Nats => "nats",
         })
     }

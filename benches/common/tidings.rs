@@ -59,7 +59,7 @@ struct Tidings {
 pub(crate) fn builder(wire: Wire) -> RouterBuilder {
     match wire {
         Wire::Tcp => Router::builder().transport(Tcp::bind("127.0.0.1:0")),
-        Wire::Memory | Wire::Ipc | Wire::Nats => Router::builder().transport(Ipc::new()),
+        Wire::Memory | Wire::Ipc | Wire::Redis | Wire::Nats => Router::builder().transport(Ipc::new()),
     }
 }
 
@@ -68,7 +68,7 @@ impl Tidings {
         match wire {
             _ if self.way == Way::Zmq => Router::builder().transport(Zmq::bind("tcp://127.0.0.1:0")),
             Wire::Memory => Router::builder().transport(self.network.clone()),
-            Wire::Ipc | Wire::Tcp | Wire::Nats => builder(wire),
+            Wire::Ipc | Wire::Tcp | Wire::Redis | Wire::Nats => builder(wire),
         }
     }
 }
@@ -97,7 +97,7 @@ impl Subject for Tidings {
     fn carries(&self, route: &Route) -> bool {
         match self.way {
             // Over a server it is a subject of its own, which starts one.
-            _ if route.wire == Wire::Nats => false,
+            _ if matches!(route.wire, Wire::Redis | Wire::Nats) => false,
             Way::Raw => true,
             Way::Typed => route.size == size_of::<Numbers>(),
             Way::Loan => route.wire == Wire::Ipc && route.size >= LOANED,

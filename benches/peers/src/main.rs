@@ -6,6 +6,8 @@
 #[path = "../../common/harness.rs"]
 mod harness;
 
+#[cfg(all(feature = "nats", feature = "redis"))]
+mod brokered;
 mod di_engine;
 #[cfg(feature = "iceoryx2")]
 mod iceoryx;
@@ -81,7 +83,11 @@ fn subjects() -> Vec<Arc<dyn Subject>> {
     #[cfg(feature = "redis")]
     subjects.push(Arc::new(redis::Redis));
     #[cfg(feature = "nats")]
-    subjects.extend([Arc::new(nats::Tidings) as Arc<dyn Subject>, Arc::new(nats::Nats)]);
+    subjects.push(Arc::new(nats::Nats));
+    #[cfg(all(feature = "nats", feature = "redis"))]
+    subjects.extend(
+        [brokered::Brokered::Redis, brokered::Brokered::Nats].map(|broker| Arc::new(broker) as Arc<dyn Subject>),
+    );
     subjects.push(Arc::new(di_engine::DiEngine));
     subjects
 }

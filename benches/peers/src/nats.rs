@@ -1,11 +1,11 @@
 //! NATS: a server of our own with its default limits, and the asynchronous client, whose subscriptions drop
-//! what they have no room for; and Tidings on such a server.
+//! what they have no room for.
 
 use std::time::Duration;
 
 use async_nats::{Client, Subscriber};
 use futures_util::StreamExt;
-use tidings::{BoxError, prelude::Router};
+use tidings::BoxError;
 use tokio::{
     runtime::{Builder, Runtime},
     time::timeout,
@@ -14,7 +14,7 @@ use tokio::{
 use crate::{
     harness::{
         End, Listening, Messages, Result, Route, Subject, Wire, mark_of,
-        tidings::{BACK, FORTH, Node, Way, end},
+        tidings::{BACK, FORTH},
     },
     server::Server,
     sockets::free_port,
@@ -23,7 +23,7 @@ use crate::{
 pub(crate) struct Nats;
 
 /// Starts a server, and returns its address.
-fn serve() -> Result<(Server, String)> {
+pub(crate) fn serve() -> Result<(Server, String)> {
     let port = free_port()?.to_string();
     let address = format!("127.0.0.1:{port}");
     let mut server = Server::start("nats-server", &["-a", "127.0.0.1", "-p", &port])?;
@@ -105,64 +105,4 @@ impl End for Connection {
     }
 
     fn close(self: Box<Self>) {}
-}
-
-/// Tidings through a NATS server.
-pub(crate) struct Tidings;
-
-/// A node, and at the sender's end the server.
-struct Served {
-    node: Box<Node>,
-    _server: Option<Server>,
-}
-
-impl Tidings {
-    fn open(id: u32, address: &str, route: &Route, names: [&'static str; 2]) -> Result<Box<Node>> {
-        let nats = tidings::transport::Nats::connect(address);
-        Ok(Box::new(end(Way::Raw, Router::builder().node_id(id).transport(nats), route, names)?))
-    }
-}
-
-impl Subject for Tidings {
-    fn name(&self) -> &'static str {
-        "tidings"
-    }
-
-    fn carries(&self, route: &Route) -> bool {
-        route.wire == Wire::Nats
-    }
-
-    fn must_deliver(&self) -> bool {
-        true
-    }
-
-    fn listen(&self, route: &Route) -> Result<Listening> {
-        let (server, address) = serve()?;
-        let node = Self::open(0, &address, route, [FORTH, BACK])?;
-        Ok((Box::new(Served { node, _server: Some(server) }), vec![address; route.receivers]))
-    }
-
-    fn connect(&self, route: &Route, address: &str, index: usize) -> Result<Box<dyn End>> {
-        let sender_alone = Route { receivers: 1, ..*route };
-        let node = Self::open(u32::try_from(index + 1)?, address, &sender_alone, [BACK, FORTH])?;
-        Ok(Box::new(Served { node, _server: None }))
-    }
-}
-
-impl End for Served {
-    fn meet(&mut self) -> Result {
-        self.node.meet()
-    }
-
-    fn send(&mut self, mark: u64) -> Result {
-        self.node.send(mark)
-    }
-
-    fn receive(&mut self) -> Result<u64> {
-        self.node.receive()
-    }
-
-    fn close(self: Box<Self>) {
-        self.node.close();
-    }
 }

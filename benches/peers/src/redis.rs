@@ -19,13 +19,37 @@ const BATCH: usize = 64 << 10;
 const FORTH: &str = "forth";
 const BACK: &str = "back";
 
+/// Starts a server on a port, and returns its address.
+pub(crate) fn serve() -> Result<(Server, String)> {
+    let port = free_port()?.to_string();
+    let address = format!("redis://127.0.0.1:{port}");
+    Ok((start(&["--port", &port, "--bind", "127.0.0.1"], &address)?, address))
+}
+
+/// The same on a socket file.
+fn serve_on_file() -> Result<((Server, Option<Directory>), String)> {
+    let directory = Directory::new()?;
+    let socket = directory.path("socket")?;
+    let address = format!("redis+unix://{socket}");
+    let server = start(&["--port", "0", "--unixsocket", &socket], &address)?;
+    Ok(((server, Some(directory)), address))
+}
+
+fn start(place: &[&str], address: &str) -> Result<Server> {
+    let arguments = [place, &["--save", "", "--appendonly", "no"]].concat();
+    let mut server = Server::start("redis-server", &arguments)?;
+    server.ready(|| Ok(Client::open(address)?.get_connection()?))?;
+    Ok(server)
+}
+
 impl Subject for Redis {
     fn name(&self) -> &'static str {
         "redis"
     }
 
     fn carries(&self, route: &Route) -> bool {
-        route.wire.is_socket()
+        // Over either kind of socket beside the others, and beside Tidings on the same server.
+        route.wire.is_socket() || route.wire == Wire::Redis
     }
 
     fn may_lose(&self) -> bool {
@@ -33,16 +57,14 @@ impl Subject for Redis {
     }
 
     fn listen(&self, route: &Route) -> Result<Listening> {
-        let directory = Directory::new()?;
-        let (socket, port) = (directory.path("socket")?, free_port()?.to_string());
-        let (address, place) = match route.wire {
-            Wire::Ipc => (format!("redis+unix://{socket}"), ["--port", "0", "--unixsocket", &socket]),
-            _ => (format!("redis://127.0.0.1:{port}"), ["--port", &port, "--bind", "127.0.0.1"]),
+        let (server, address) = match route.wire {
+            Wire::Ipc => serve_on_file()?,
+            _ => {
+                let (server, address) = serve()?;
+                ((server, None), address)
+            }
         };
-        let arguments = [&place[..], &["--save", "", "--appendonly", "no"]].concat();
-        let mut server = Server::start("redis-server", &arguments)?;
-        server.ready(|| Ok(Client::open(&*address)?.get_connection()?))?;
-        let end = Channels::open(&address, route, [FORTH, BACK], Some((server, directory)))?;
+        let end = Channels::open(&address, route, [FORTH, BACK], Some(server))?;
         Ok((Box::new(end), vec![address; route.receivers]))
     }
 
@@ -63,7 +85,7 @@ struct Channels {
     outgoing: Vec<u8>,
     /// How many those are.
     commands: usize,
-    _server: Option<(Server, Directory)>,
+    _server: Option<(Server, Option<Directory>)>,
 }
 
 impl Channels {
@@ -71,7 +93,7 @@ impl Channels {
         address: &str,
         route: &Route,
         names: [&'static str; 2],
-        server: Option<(Server, Directory)>,
+        server: Option<(Server, Option<Directory>)>,
     ) -> Result<Self> {
         let client = Client::open(address)?;
         Ok(Self {

@@ -24,11 +24,14 @@ const LOAN: &[&str] = &["tidings-loan", "tidings"];
 /// A program that answers does so in a handler.
 const HANDLER: &[&str] = &["tidings-handler", "tidings"];
 const BUSY: &[&str] = &["tidings-busy-poll"];
+const ZMQ: &[&str] = &["tidings-zmq"];
 
 const ICEORYX: &[&str] = &["iceoryx2-event", "iceoryx2-poll"];
 const BOTH: &[&str] = &["ipc", "tcp"];
 const IPC: &[&str] = &["ipc"];
 const TCP: &[&str] = &["tcp"];
+const REDIS: &[&str] = &["redis"];
+const NATS: &[&str] = &["nats"];
 const MIB: usize = 1 << 20;
 
 /// Ours in units of theirs: of several of theirs, of the best.
@@ -55,6 +58,19 @@ const PROMISES: &[Promise] = &[
     (Test("1 to 3", "fanout", IPC, MIB, 3), LOAN, ICEORYX, AtLeast(1.0)),
     (Test("1 to 3", "fanout", IPC, MIB, 3), LOAN, &["zenoh-shm"], AtLeast(2.0)),
     (Test("one way", "throughput", IPC, 64, 1), OURS, &["di-engine-nng"], AtLeast(500.0)),
+    (Test("one way", "throughput", REDIS, 64, 1), OURS, &["redis"], AtLeast(0.9)),
+    (Test("one way", "throughput", REDIS, 64 << 10, 1), OURS, &["redis"], AtLeast(0.9)),
+    (Test("round trip", "latency", REDIS, 64, 1), OURS, &["redis"], AtMost(1.2)),
+    (Test("1 to 3", "fanout", REDIS, 64, 3), OURS, &["redis"], AtLeast(0.9)),
+    (Test("1 to 3", "fanout", REDIS, 64 << 10, 3), OURS, &["redis"], AtLeast(0.9)),
+    (Test("one way", "throughput", NATS, 64, 1), OURS, &["nats"], AtLeast(0.9)),
+    (Test("one way", "throughput", NATS, 64 << 10, 1), OURS, &["nats"], AtLeast(0.9)),
+    (Test("round trip", "latency", NATS, 64, 1), OURS, &["nats"], AtMost(1.2)),
+    (Test("1 to 3", "fanout", NATS, 64, 3), OURS, &["nats"], AtLeast(0.9)),
+    (Test("1 to 3", "fanout", NATS, 64 << 10, 3), OURS, &["nats"], AtLeast(0.9)),
+    (Test("one way", "throughput", TCP, 64, 1), ZMQ, &["libzmq"], AtLeast(0.9)),
+    (Test("one way", "throughput", TCP, 64 << 10, 1), ZMQ, &["libzmq"], AtLeast(0.9)),
+    (Test("round trip", "latency", TCP, 64, 1), ZMQ, &["libzmq"], AtMost(1.2)),
 ];
 
 /// Figures with a bar of their own: test, bench, scale, bar in the unit of the row.

@@ -24,13 +24,13 @@ pub(crate) fn document(records: &Records) -> String {
         text += &format!(
             "\n## {title}\n\nMedian (least..greatest round). {better} The ratio is `tidings` in units of that peer.\n"
         );
-        for transport in ["ipc", "tcp", "memory"] {
+        for transport in ["ipc", "tcp", "memory", "redis", "nats"] {
             let table = tables::table(records, bench, transport, *receivers);
             if table.is_empty() {
                 continue;
             }
             text += &format!("\n### {title}, {transport}\n\n{table}");
-            if transport != "memory" {
+            if ["ipc", "tcp"].contains(&transport) {
                 text += &format!("\n![{title}, {transport}](benches/plots/{bench}-{transport}.svg)\n");
             }
         }

@@ -25,6 +25,9 @@ pub(crate) const SIZES: [usize; 4] = [64, 1 << 10, 64 << 10, 1 << 20];
 /// The most receivers of the scale; 3 of them are measured with all peers.
 pub(crate) const RECEIVERS: [usize; 4] = [1, 3, 7, 15];
 
+/// Servers that Tidings goes through, each beside its own client.
+const BROKERS: &str = "redis,nats";
+
 /// Those whose fan-out is measured also to many receivers.
 const SCALED: &str = "tidings,libzmq,nng,zenoh,tokio-batched,raw-batched";
 
@@ -70,6 +73,12 @@ fn groups(rounds: &str, [short, long]: [&str; 2]) -> Vec<Vec<String>> {
         add(&["throughput", "--size", &size, "--rounds", rounds, "--seconds", long, "--json"]);
         let three = ["fanout", "--receivers", "3", "--transport", "ipc,tcp", "--size", &size];
         add(&[&three[..], &["--rounds", rounds, "--seconds", long, "--json"]].concat());
+    }
+    for size in ["64", "65536"] {
+        let through = ["--transport", BROKERS, "--size", size, "--rounds", rounds, "--seconds", long, "--json"];
+        for bench in [&["latency"][..], &["throughput"], &["fanout", "--receivers", "3"]] {
+            add(&[bench, &through].concat());
+        }
     }
     for receivers in RECEIVERS.into_iter().filter(|receivers| *receivers != 3).map(|it| it.to_string()) {
         let many =
