@@ -7,6 +7,7 @@ mod examples;
 mod foreign_types;
 mod loom;
 mod metadata;
+mod schemas;
 mod test;
 
 use std::process::ExitCode;

@@ -3,6 +3,7 @@ use std::process::Command;
 use crate::{
     Result,
     command::{self, cargo, find_program, output},
+    schemas,
 };
 
 /// What the network tests call, with the package that brings it.
@@ -17,10 +18,16 @@ pub(crate) fn run(arguments: &[String]) -> Result {
         }
         eprintln!("network tests are skipped: {reason}");
     }
+    if let Err(reason) = schemas::install() {
+        if in_ci {
+            return Err(reason);
+        }
+        eprintln!("the tests with Kubernetes' schemas are skipped: {reason}");
+    }
     let mut tests = cargo(["test", "--workspace", "--all-features"]);
     if in_ci {
-        // A machine that cannot run the network tests fails them instead of skipping them.
-        tests.arg("--no-fail-fast").env("TIDINGS_TEST_REQUIRE", "netns");
+        // A machine that cannot run some tests fails them instead of skipping them.
+        tests.arg("--no-fail-fast").env("TIDINGS_TEST_REQUIRE", "netns,schemas");
     }
     command::run(tests.args(arguments))
 }
