@@ -1,5 +1,6 @@
 //! `ditask k8s render`: what it prints, what it refuses, and what becomes of it.
 
+mod pods;
 mod refused;
 mod rendered;
 mod schemas;
