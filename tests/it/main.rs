@@ -8,6 +8,7 @@ mod fuzz_corpora;
 mod handlers;
 mod hostile_input;
 mod observers;
+mod opening;
 mod pinned_api;
 mod setups;
 #[cfg(target_os = "linux")]
