@@ -25,9 +25,12 @@ const SEED_001: &str = "--name test --workers 3 --gpus 2 --topology star --image
                         -- ./my_program";
 
 /// Command lines that use every flag.
-const LINES: [&str; 9] = [
+const LINES: [&str; 11] = [
     SEED_000,
     SEED_001,
+    // As seed 001 types them, but for the command's name and the image.
+    "--workers 3 --package path/to/my/package --main my_module.main --topology star --image i",
+    "--workers 3 --gpus 2 --package path/to/my/package --main my_module.main --topology star --image i",
     "--image i -- ./my_program",
     // The variables, the policy and the resources of seeds 000 and 002.
     "--image opendilab/ding:latest --image-pull-policy always --workers 3 --env PYTHONUNBUFFERED=1 --cpu 6 \
