@@ -339,7 +339,7 @@ pub(crate) fn description() -> clap::Command {
 }
 
 /// Seconds above zero, with a fraction if need be.
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     match seconds_or_none(text)? {
         Duration::ZERO => Err("must be above zero".to_owned()),
         seconds => Ok(seconds),

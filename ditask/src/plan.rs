@@ -175,10 +175,19 @@ fn alone(run: &Run, wire: &Wire, around: &Surroundings) -> Result<Group> {
 }
 
 fn labels(run: &Run, around: &Surroundings, of_task: Option<&str>) -> Result<Vec<String>> {
-    let mut labels: Vec<String> = Vec::new();
     let of_platform = around.ranks.iter().flat_map(|ranks| ranks.labels.clone());
     let of_task = of_task.map(str::to_owned);
-    for label in of_platform.chain(parts(&run.labels)).chain(parts(of_task.as_ref())) {
+    distinct_labels(of_platform.chain(parts(&run.labels)).chain(parts(of_task.as_ref())))
+}
+
+/// The labels of a node, each once.
+///
+/// # Errors
+///
+/// More of them than a node can have, or longer ones.
+pub(crate) fn distinct_labels(all: impl IntoIterator<Item = String>) -> Result<Vec<String>> {
+    let mut labels: Vec<String> = Vec::new();
+    for label in all {
         if label.len() > 255 {
             return Err(Fault::usage("--labels: a label has at most 255 bytes"));
         }
@@ -223,7 +232,7 @@ fn check_star(run: &Run, group: &Group, attach_to: &[String], wire: &Wire) -> Re
 }
 
 /// What stands between the commas of several values, but for what is empty.
-fn parts<'a>(values: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+pub(crate) fn parts<'a>(values: impl IntoIterator<Item = &'a String>) -> Vec<String> {
     let parts = values.into_iter().flat_map(|value| value.split(','));
     parts.map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }

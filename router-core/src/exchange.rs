@@ -193,6 +193,20 @@ impl Exchange {
         self.hold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Has what comes from now on wait for its listeners until [`begin`](Self::begin).
+    pub(crate) fn prepare(&self) {
+        self.lock_hold().pause();
+        self.holding.store(true, Relaxed);
+    }
+
+    /// The first moment begins now, with everybody who is there already.
+    pub(crate) fn begin(&self) {
+        let until = Instant::now() + self.config.limits.hold;
+        self.lock_hold().resume(until);
+        self.routes.open_up(until);
+        self.alarm.notify_one();
+    }
+
     /// Lets timers run out. Returns when to call again at the latest.
     pub(crate) fn tick(self: &Arc<Self>, now: Instant) -> Option<Instant> {
         let machine = self.tell_quietly(now, |machine| machine.tick(now));

@@ -18,6 +18,8 @@ pub(crate) struct Hold {
     /// Events that a listener for one message has asked for.
     waited: Vec<String>,
     until: Option<Instant>,
+    /// How many reasons there are to let go of nothing: this node is not all there yet.
+    pauses: usize,
 }
 
 #[derive(Debug)]
@@ -31,6 +33,20 @@ impl Hold {
     /// Keeps what comes until then.
     pub(crate) fn extend(&mut self, until: Instant) {
         self.until = self.until.max(Some(until));
+    }
+
+    /// Lets go of nothing until [`resume`](Self::resume) has been called as often.
+    pub(crate) fn pause(&mut self) {
+        self.pauses += 1;
+    }
+
+    /// Keeps until then what is there and what comes.
+    pub(crate) fn resume(&mut self, until: Instant) {
+        self.pauses = self.pauses.saturating_sub(1);
+        self.extend(until);
+        for held in &mut self.held {
+            held.until = held.until.max(until);
+        }
     }
 
     /// Keeps a message that came, `claimed` if somebody has had it, until then. Returns false when it is unclaimed and there is
@@ -72,6 +88,9 @@ impl Hold {
     /// Lets go of what nobody claimed in time. Returns how many messages that were, and when to look again.
     pub(crate) fn expire(&mut self, now: Instant) -> (u64, Option<Instant>) {
         let mut unclaimed = 0;
+        if self.pauses > 0 {
+            return (unclaimed, None);
+        }
         while let Some(held) = self.held.front() {
             if held.until > now {
                 break;
@@ -93,6 +112,6 @@ impl Hold {
 
     /// Whether what comes is kept.
     pub(crate) fn is_active(&self) -> bool {
-        self.until.is_some()
+        self.until.is_some() || self.pauses > 0
     }
 }

@@ -175,6 +175,9 @@ impl Node {
         if addresses.is_empty() {
             return Ok(());
         }
+        // A node that listens for nothing yet has not begun. Some whom it connects with may be there long before the
+        // last one is: what they say to it meanwhile, and what it says to them at once, is not lost.
+        let _opening = self.exchange.routes.listeners().is_empty().then(|| Opening::new(&self.exchange));
         let mut revision = self.exchange.watchers.revision();
         let now = Instant::now();
         let dials = self.exchange.tell(now, |machine| {
@@ -260,6 +263,22 @@ struct Abandon<'a> {
 impl Drop for Abandon<'_> {
     fn drop(&mut self) {
         self.exchange.ask(|machine| machine.abandon(self.dials));
+    }
+}
+
+/// A node that connects for the first time; its first moment begins when this is dropped.
+struct Opening<'a>(&'a Exchange);
+
+impl<'a> Opening<'a> {
+    fn new(exchange: &'a Exchange) -> Self {
+        exchange.prepare();
+        Self(exchange)
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.0.begin();
     }
 }
 

@@ -60,7 +60,8 @@ pub struct Limits {
     pub handler_budget: usize,
     /// How long an emit waits for one peer or listener that takes nothing. Default 1 s.
     pub max_wait: Duration,
-    /// How long, after a node has joined, a message that nobody listens for yet is kept. Default 1 s.
+    /// How long, after a node has joined, a message that nobody listens for yet is kept. Default 1 s. A node that
+    /// listens for nothing and still waits for those it attaches to keeps it until so long after that.
     pub hold: Duration,
     /// How many bytes are kept so. Default 16 MiB.
     pub hold_bytes: usize,

@@ -11,6 +11,7 @@ mod handlers;
 mod hostile_input;
 mod nats;
 mod observers;
+mod opening;
 mod pinned_api;
 mod redis;
 mod setups;

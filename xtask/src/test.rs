@@ -32,10 +32,16 @@ pub(crate) fn run(arguments: &[String]) -> Result {
         }
         eprintln!("tests of networks and of servers will be skipped or fail: {reason}");
     }
+    if let Err(reason) = python::install_schemas() {
+        if in_ci {
+            return Err(reason);
+        }
+        eprintln!("the tests with Kubernetes' schemas are skipped: {reason}");
+    }
     let mut tests = cargo(["test", "--workspace", "--all-features"]);
     if in_ci {
-        // A machine that cannot run the network tests fails them instead of skipping them.
-        tests.arg("--no-fail-fast").env("TIDINGS_TEST_REQUIRE", "netns");
+        // A machine that cannot run some tests fails them instead of skipping them.
+        tests.arg("--no-fail-fast").env("TIDINGS_TEST_REQUIRE", "netns,schemas");
     }
     match python::interpreter() {
         Ok(python) => drop(tests.env("TIDINGS_TEST_PYTHON", python)),

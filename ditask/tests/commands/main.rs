@@ -5,6 +5,7 @@
 
 mod example;
 mod faults;
+mod k8s;
 mod looking;
 mod network;
 mod package;

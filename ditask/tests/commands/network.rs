@@ -47,8 +47,20 @@ impl Servers {
         let folder = PathBuf::from("/etc/netns").join(&self.names[index]);
         fs::create_dir_all(&folder).unwrap();
         let names = Names { folder };
-        names.say("127.0.0.1 localhost");
+        // No server of names can be reached from here, and one that is asked in vain takes its time.
+        fs::write(names.folder.join("resolv.conf"), "").unwrap();
+        names.forget();
         names
+    }
+
+    /// Where the server of this index is.
+    pub(crate) fn address(index: usize) -> String {
+        format!("192.168.0.{}", index + 1)
+    }
+
+    /// Pulls the plug of the server of this index: nobody hears of it any more, and it of nobody.
+    pub(crate) fn unplug(&self, index: usize) {
+        ip(&format!("-n {} link set eth0 down", self.names[index])).unwrap();
     }
 
     fn build(&self) -> Result<(), String> {
@@ -61,7 +73,7 @@ impl Servers {
             ip(&format!("netns add {name}"))?;
             ip(&format!("-n {bridge} link add v{index} type veth peer name eth0 netns {name}"))?;
             ip(&format!("-n {bridge} link set v{index} master br0 up"))?;
-            ip(&format!("-n {name} addr add 192.168.0.{}/24 dev eth0", index + 1))?;
+            ip(&format!("-n {name} addr add {}/24 dev eth0", Self::address(index)))?;
             ip(&format!("-n {name} link set eth0 up"))?;
             ip(&format!("-n {name} link set lo up"))?;
             // The way out, which tells a machine its own address.
@@ -85,6 +97,11 @@ pub(crate) struct Names {
 }
 
 impl Names {
+    /// Has it know nothing but itself.
+    pub(crate) fn forget(&self) {
+        fs::write(self.folder.join("hosts"), "127.0.0.1 localhost\n").unwrap();
+    }
+
     /// Has it know this line of `/etc/hosts`.
     pub(crate) fn say(&self, line: &str) {
         // Into the same file: what runs there already has it mounted.

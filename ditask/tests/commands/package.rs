@@ -54,6 +54,28 @@ async fn serves(router: Arc<Router>) -> tidings::Result<()> {
     Ok(())
 }
 
+/// Is there until it is ended, calls all others again and again, and says once whom it hears in which life.
+#[tidings::entry]
+async fn calls(router: Arc<Router>) -> tidings::Result<()> {
+    let (node, labels) = (router.node_id(), router.labels().join(","));
+    let life = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos() as u64;
+    println!("node {node} begins life {life} with labels [{labels}]");
+    let task = Task::builder().router(router.clone()).build();
+    let mut heard = std::collections::HashSet::new();
+    task.on("call", move |call: Event<u64>| {
+        if heard.insert((call.source, call.payload)) {
+            println!("node {node} hears node {} of life {}", call.source, call.payload);
+        }
+    });
+    loop {
+        for peer in router.peers() {
+            // Who is gone meanwhile needs no call.
+            let _ = router.emit("call", &life).to(peer.node_id).await;
+        }
+        let _ = task.wait_for::<()>("nothing").timeout(Duration::from_millis(100)).await;
+    }
+}
+
 #[tidings::entry]
 async fn panics(router: Arc<Router>) -> tidings::Result<()> {
     match router.node_id().0 {
