@@ -62,8 +62,8 @@ pub struct Capability {
     pub reliable: bool,
     /// Several machines can be reached.
     pub remote: bool,
-    /// Nodes meet at a broker: they have no addresses of their own and find each other, whatever the topology is, and
-    /// each reaches every other one.
+    /// Nodes meet at a broker: they have no addresses of their own, and find each other. Who stands alone is attached to
+    /// everyone there, as in a mesh.
     pub broker: bool,
 }
 

@@ -1,6 +1,6 @@
 //! The server, as the user named it.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, ProtocolVersion,
@@ -73,11 +73,7 @@ impl Server {
     }
 
     /// Connects and subscribes the node's mailbox. Tried until the server is there, but not when it refuses.
-    pub(crate) async fn first_connection(
-        &self,
-        tap: &std::sync::Arc<Tap>,
-        channels: &Channels,
-    ) -> Result<Connection> {
+    pub(crate) async fn first_connection(&self, tap: &Arc<Tap>, channels: &Channels) -> Result<Connection> {
         let after = tap.connect_timeout();
         let deadline = Instant::now() + after;
         let (mut pause, mut last) = (PAUSE.0, None);
@@ -102,11 +98,7 @@ impl Server {
     }
 
     /// Connects again, however long it takes.
-    pub(crate) async fn reconnect(
-        &self,
-        tap: &std::sync::Arc<Tap>,
-        channels: &Channels,
-    ) -> (Connection, Vec<Mailbox>) {
+    pub(crate) async fn reconnect(&self, tap: &Arc<Tap>, channels: &Channels) -> (Connection, Vec<Mailbox>) {
         let mut pause = PAUSE.0;
         loop {
             match self.connect(tap, channels).await {
@@ -121,7 +113,7 @@ impl Server {
     /// One try.
     async fn connect(
         &self,
-        tap: &std::sync::Arc<Tap>,
+        tap: &Arc<Tap>,
         channels: &Channels,
     ) -> Result<(Connection, Vec<Mailbox>), RedisError> {
         let config = AsyncConnectionConfig::new()
