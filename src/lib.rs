@@ -21,6 +21,7 @@ pub use tidings_router_core::{
     EmitOptions, Emitting, Encoded, Envelope, Error, Event, Incarnation, LeaveReason, Limits, ListenOptions,
     Listener, Loan, MAX_EVENT_NAME, NodeId, Payload, Peer, PeerStats, Policy, Publish, Report, Result,
     Revision, Room, RouterBuilder, Scope, Secret, Shutdown, Stats, Subscription, Topology, Transport, Wait,
+    error_chain,
 };
 #[cfg(feature = "task")]
 pub use tidings_task::{self as task, Context, Middleware, Next, State, Task};

@@ -4,7 +4,7 @@ use std::{
     process::ExitCode,
 };
 
-use tidings::{Error, parallel::exit_code};
+use tidings::{Error, error_chain, parallel::exit_code};
 
 /// The exit status of a command line that cannot be: `EX_USAGE` of sysexits.h.
 pub(crate) const USAGE: u8 = 64;
@@ -87,7 +87,8 @@ impl Fault {
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         let code = exit_code(&error);
-        let text = FLAGS.iter().fold(chain(&error), |text, (setting, flag)| text.replace(setting, flag));
+        let text =
+            FLAGS.iter().fold(error_chain(&error), |text, (setting, flag)| text.replace(setting, flag));
         Self { text, code }
     }
 }
@@ -96,20 +97,6 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
-}
-
-/// An error with what caused it, each said once.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        if !text.ends_with(&said) {
-            text = format!("{text}: {said}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

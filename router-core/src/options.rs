@@ -58,7 +58,8 @@ pub struct Limits {
     pub listener_bytes: usize,
     /// How many bytes handlers may queue for one peer or listener, where they must not wait. Default 64 MiB.
     pub handler_budget: usize,
-    /// How long an emit waits for one peer or listener that takes nothing. Default 1 s.
+    /// How long an emit waits for one peer or listener that takes nothing. Default 1 s. Time in which this process was
+    /// stopped does not count.
     pub max_wait: Duration,
     /// How long, after a node has joined, a message that nobody listens for yet is kept. Default 1 s. A node that
     /// listens for nothing and still waits for those it attaches to keeps it until so long after that.

@@ -12,7 +12,6 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::Waker,
-    time::Instant,
 };
 
 pub(crate) use link::Gather;
@@ -22,7 +21,7 @@ use crate::{
     DropReason, LeaveReason, Limits, Policy,
     credit::Credit,
     protocol::LinkId,
-    room::{Waiters, wake},
+    room::{Stall, Waiters, wake},
     stats::DropCounters,
     wire::data::SmallFrame,
 };
@@ -72,7 +71,7 @@ struct State {
     taken: u64,
     waiters: Waiters,
     lagging: bool,
-    stuck: Option<(Instant, u64)>,
+    stall: Stall,
     /// Its link is gone, and it was waited for long enough.
     abandoned: bool,
     /// The peer is gone for good, or evicted: nothing is queued any more.
@@ -121,7 +120,7 @@ impl Outbox {
         let roomy = !Self::is_waited_for(&state) || self.is_roomy(&state);
         if roomy && self.full.load(Relaxed) {
             self.full.store(false, Relaxed);
-            state.stuck = None;
+            state.stall.end();
         } else if !roomy && self.is_full(&state) {
             self.full.store(true, Relaxed);
         }

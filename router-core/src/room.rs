@@ -39,6 +39,46 @@ pub(crate) enum Lag {
     Evict,
 }
 
+/// How often a full queue is looked at within [`Limits::max_wait`](crate::Limits::max_wait).
+const LOOKS: u32 = 4;
+
+/// How long a full queue has taken nothing.
+///
+/// **Only time that this process has seen counts**, so a look adds no more than is between two of them. Who was stopped,
+/// or slept with the machine, had no chance to take anything, nor to hear that a peer did.
+#[derive(Debug, Default)]
+pub(crate) struct Stall {
+    seen: Option<Instant>,
+    taken: u64,
+    waited: Duration,
+}
+
+impl Stall {
+    /// Notes what it has taken by now. Returns when to look again, unless it has taken nothing for `max_wait`.
+    pub(crate) fn look(&mut self, now: Instant, taken: u64, max_wait: Duration) -> Option<Instant> {
+        let step = max_wait / LOOKS + Duration::from_nanos(1);
+        match self.seen {
+            Some(seen) if self.taken == taken => {
+                self.waited += now.saturating_duration_since(seen).min(step);
+            }
+            _ => *self = Self { taken, ..Self::default() },
+        }
+        self.seen = Some(now);
+        let left = max_wait.checked_sub(self.waited).filter(|left| !left.is_zero())?;
+        Some(now + step.min(left))
+    }
+
+    /// Whether it has taken nothing since an earlier look.
+    pub(crate) fn has_lasted(&self) -> bool {
+        !self.waited.is_zero()
+    }
+
+    /// It is over.
+    pub(crate) fn end(&mut self) {
+        *self = Self::default();
+    }
+}
+
 /// Those who wait for room, each with a ticket, so that one that is dropped leaves nothing behind.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
@@ -111,5 +151,62 @@ impl Drop for Room {
         if let Some(ticket) = self.ticket {
             self.queue.forget(ticket);
         }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Lets time pass for a queue until it is not waited for any more.
+    pub(crate) fn wait_out(look: impl Fn(Instant) -> Lag) -> Lag {
+        let mut now = Instant::now();
+        loop {
+            match look(now) {
+                Lag::Until(next) => now = next,
+                lag => return lag,
+            }
+        }
+    }
+
+    const WAIT: Duration = Duration::from_secs(1);
+
+    /// The time that a stall is given from `now` on, when it is looked at as often as it asks for.
+    fn patience(stall: &mut Stall, mut now: Instant, taken: u64) -> Duration {
+        let begin = now;
+        while let Some(next) = stall.look(now, taken, WAIT) {
+            now = next;
+        }
+        now - begin
+    }
+
+    #[test]
+    fn who_takes_nothing_stalls_after_the_longest_wait() {
+        let now = Instant::now();
+        assert_eq!(patience(&mut Stall::default(), now, 7), WAIT);
+        assert_eq!(Stall::default().look(now, 7, Duration::ZERO), None);
+        let mut shortest = Stall::default();
+        let next = shortest.look(now, 7, Duration::from_nanos(1)).unwrap();
+        assert_eq!(shortest.look(next, 7, Duration::from_nanos(1)), None);
+    }
+
+    #[test]
+    fn who_takes_something_has_all_the_time_again() {
+        let now = Instant::now();
+        let mut stall = Stall::default();
+        let next = stall.look(now, 7, WAIT).unwrap();
+        stall.look(next, 7, WAIT);
+        assert!(stall.has_lasted());
+        assert_eq!(patience(&mut stall, next, 8), WAIT);
+    }
+
+    #[test]
+    fn time_in_which_the_process_was_stopped_is_not_held_against_anyone() {
+        let now = Instant::now();
+        let mut stall = Stall::default();
+        stall.look(now, 7, WAIT);
+        let later = now + 100 * WAIT;
+        assert!(stall.look(later, 7, WAIT).is_some());
+        assert!(patience(&mut stall, later, 7) >= WAIT / 2);
     }
 }

@@ -1,7 +1,9 @@
 use std::{
+    env,
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
@@ -15,10 +17,12 @@ use rustix::process::{Pid, Signal, kill_process};
 pub struct Guarded {
     shell: Child,
     server: Pid,
+    written: Arc<Mutex<String>>,
 }
 
-/// Starts what it was given, tells its process id, and kills it when nobody holds the other end of its input.
-const GUARD: &str = r#""$@" <&- & echo "pid $!"; read nothing; kill -KILL $!; wait"#;
+/// Starts what it was given, tells its process id, and kills it when nobody holds the other end of its input. Its own output
+/// is closed, so that it ends with the server's.
+const GUARD: &str = r#""$@" <&- 2>&1 & echo "pid $!"; exec >&-; read -r _; kill -KILL "$!" 2>&-; wait"#;
 
 impl Guarded {
     /// Starts a server, and returns when it has written a line that contains `ready`.
@@ -29,29 +33,43 @@ impl Guarded {
     ///
     /// # Panics
     ///
-    /// When it cannot be started.
+    /// When it is not installed.
     pub fn start(program: &str, arguments: &[&str], directory: &Path, ready: &str) -> Result<Self, String> {
         let mut shell = Command::new("sh");
-        shell.args(["-c", GUARD, "sh", program]).args(arguments).current_dir(directory);
-        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        shell.args(["-c", GUARD, "sh"]).arg(find(program)).args(arguments).current_dir(directory);
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut shell = shell.spawn().expect("there is a shell");
         let output = shell.stdout.take().expect("it is a pipe");
-        let (mut lines, mut written) = (BufReader::new(output).lines(), String::new());
+        let (mut lines, mut before) = (BufReader::new(output).lines(), String::new());
         let (mut server, mut is_ready) = (None, false);
         while server.is_none() || !is_ready {
             let Some(Ok(line)) = lines.next() else {
+                drop(shell.stdin.take());
                 let _ = shell.wait();
-                return Err(written);
+                return Err(before);
             };
             match line.strip_prefix("pid ") {
                 Some(pid) => server = pid.parse().ok().and_then(Pid::from_raw),
                 None => is_ready |= line.contains(ready),
             }
-            written += &format!("{line}\n");
+            before += &format!("{line}\n");
         }
-        // Nobody reads what it writes from now on, but it must not wait for that.
-        thread::spawn(move || lines.for_each(drop));
-        Ok(Self { shell, server: server.expect("the loop ends with it") })
+        let written = Arc::new(Mutex::new(before));
+        let more = written.clone();
+        // It must not wait for somebody who reads.
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut written = more.lock().unwrap_or_else(PoisonError::into_inner);
+                written.push_str(&line);
+                written.push('\n');
+            }
+        });
+        Ok(Self { shell, server: server.expect("the loop ends with it"), written })
+    }
+
+    /// What it has written so far.
+    pub fn written(&self) -> String {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn signal(&self, signal: Signal) {
@@ -75,4 +93,12 @@ impl Drop for Guarded {
         drop(self.shell.stdin.take());
         let _ = self.shell.wait();
     }
+}
+
+/// Where a program is installed; Debian has servers where not everyone looks.
+fn find(program: &str) -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let directories = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    let found = directories.map(|directory| directory.join(program)).find(|file| file.is_file());
+    found.unwrap_or_else(|| panic!("`{program}` is not installed: `cargo xtask test` does that"))
 }

@@ -1,12 +1,11 @@
 //! Nodes as processes that meet at a Redis server.
 
-use std::{thread, time::Duration};
-
-use tidings_testkit::RedisServer;
+use tidings_testkit::{RedisServer, eventually};
 
 use crate::{
     harness::Case,
     idle, jobs,
+    node::block_on,
     place::Place,
     remote::{PATIENCE, Remote},
     settings::Settings,
@@ -49,9 +48,7 @@ fn stalled() -> String {
     let [publisher, stopped] = &mut nodes;
     publisher.ask("mix 0", "flooding");
     stopped.signal("STOP");
-    while subscribed(&server) == 2 {
-        thread::sleep(Duration::from_millis(5));
-    }
+    block_on(eventually("cut", || subscribed(&server) < 2));
     // Both sides notice: the one that publishes to nobody, and the one that is back.
     let (_, reason) = publisher.line("left 1 ");
     assert_eq!(reason, "LinkLost");

@@ -6,8 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tidings_testkit::eventually;
+
 use crate::{
     harness::Case,
+    node::block_on,
     place::{Over, Place},
     remote::{PATIENCE, Remote},
     settings::{PRIVATE, PRIVATE_BUSY, Settings},
@@ -96,10 +99,7 @@ fn killed(listen: &str, victim: Victim) -> String {
         survivor.ask("halt", "published");
     }
     let since = Instant::now();
-    while rings(&survivor) > 0 {
-        assert!(since.elapsed() < PATIENCE, "its rings are still mapped");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    block_on(eventually("unmapped rings", || rings(&survivor) == 0));
     survivor.shut_down();
     format!("{sent} sent, {heard} heard, nothing is left after {:?}", since.elapsed())
 }

@@ -11,13 +11,12 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
-    time::Instant,
 };
 
 use crate::{
     Limits, NodeId, Policy,
     credit::Credit,
-    room::{Waiters, wake},
+    room::{Stall, Waiters, wake},
     run::Run,
 };
 
@@ -78,8 +77,7 @@ struct State {
     closed: bool,
     evicted: bool,
     lagging: bool,
-    /// Since when it has been full without anything being taken, and what had been taken by then.
-    stuck: Option<(Instant, u64)>,
+    stall: Stall,
 }
 
 impl ListenerQueue {

@@ -68,7 +68,7 @@ impl Outbox {
             state.link = None;
             state.open = false;
             state.lagging = false;
-            state.stuck = None;
+            state.stall.end();
         }
         self.unlock(state, true);
     }

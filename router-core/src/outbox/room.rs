@@ -14,9 +14,6 @@ use crate::{
     wire::{control::Control, frame},
 };
 
-/// How often a peer that may be stuck is asked within [`Limits::max_wait`](crate::Limits::max_wait).
-const ASKED: u32 = 4;
-
 impl Outbox {
     #[inline]
     pub(super) fn is_full(&self, state: &State) -> bool {
@@ -114,24 +111,19 @@ impl Outbox {
     pub(crate) fn check_lag(&self, now: Instant, max_wait: Duration) -> Lag {
         let mut state = self.lock();
         if !self.must_wait() {
-            state.stuck = None;
+            state.stall.end();
             return Lag::Over;
         }
         let progress = state.progress;
-        let since = match state.stuck {
-            Some((since, then)) if then == progress => since,
-            _ => state.stuck.insert((now, progress)).0,
-        };
-        if now < since + max_wait {
+        if let Some(next) = state.stall.look(now, progress, max_wait) {
             // Whether it is stuck or slow it says itself, if it is there at all. A hub may have to ask on.
-            let link = state.link;
-            if link.is_some() && now > since {
+            if state.link.is_some() && state.stall.has_lasted() {
                 Control::Ping.encode(&mut state.control);
             }
             self.unlock(state, true);
-            return Lag::Until((now + max_wait / ASKED).min(since + max_wait));
+            return Lag::Until(next);
         }
-        state.stuck = None;
+        state.stall.end();
         if state.link.is_none() {
             // It may still come back for what is queued.
             state.abandoned = true;

@@ -3,7 +3,7 @@ use std::{collections::VecDeque, time::Duration};
 use super::*;
 use crate::{
     Codec, Distance, NodeId,
-    room::Lag,
+    room::{Lag, tests::wait_out},
     wire::{
         control::{Control, Received},
         data::DataHeader,
@@ -42,9 +42,7 @@ fn write(outbox: &Outbox) -> Vec<u8> {
 }
 
 fn lag(outbox: &Outbox) -> Lag {
-    let (now, wait) = (Instant::now(), Duration::from_secs(1));
-    assert!(matches!(outbox.check_lag(now, wait), Lag::Until(_)));
-    outbox.check_lag(now + wait, wait)
+    wait_out(|now| outbox.check_lag(now, Duration::from_secs(1)))
 }
 
 #[test]

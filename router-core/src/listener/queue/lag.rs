@@ -107,7 +107,7 @@ impl ListenerQueue {
         let roomy = messages <= self.max_messages / 2 && bytes <= self.max_bytes / 2;
         if roomy {
             self.full.store(false, Relaxed);
-            state.stuck = None;
+            state.stall.end();
         }
         roomy
     }
@@ -130,21 +130,17 @@ impl Bounded for ListenerQueue {
     fn check_lag(&self, now: Instant, max_wait: Duration) -> Lag {
         let mut state = self.lock();
         if !self.must_wait() || self.notice_room(&mut state) {
-            state.stuck = None;
+            state.stall.end();
             let waiters = state.waiters.take();
             drop(state);
             wake(waiters);
             return Lag::Over;
         }
         let popped = self.popped.load(Relaxed);
-        let since = match state.stuck {
-            Some((since, then)) if then == popped => since,
-            _ => state.stuck.insert((now, popped)).0,
-        };
-        if now < since + max_wait {
-            return Lag::Until(since + max_wait);
+        if let Some(next) = state.stall.look(now, popped, max_wait) {
+            return Lag::Until(next);
         }
-        state.stuck = None;
+        state.stall.end();
         if self.policy == Policy::Evict {
             return Lag::Evict;
         }

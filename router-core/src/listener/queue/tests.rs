@@ -1,11 +1,11 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    room::{Bounded, Lag},
+    room::{Bounded, Lag, tests::wait_out},
     run::tests::run,
 };
 
@@ -70,10 +70,8 @@ impl Watched {
     }
 
     fn lag(&mut self) {
-        let now = Instant::now();
-        let wait = Duration::from_secs(1);
-        self.queue.check_lag(now, wait);
-        if let Lag::Dropped(dropped) = self.queue.check_lag(now + wait, wait) {
+        let lag = wait_out(|now| self.queue.check_lag(now, Duration::from_secs(1)));
+        if let Lag::Dropped(dropped) = lag {
             self.dropped += dropped.into_iter().map(|(_, count)| count).sum::<u64>();
         }
     }
