@@ -7,7 +7,7 @@ use super::{Bench, Result, Subject, Wire, message::MARK_BYTES};
 /// How the command line is written.
 pub(crate) const USAGE: &str = "\
 [BENCH..] [--transport memory,ipc,tcp] [--size BYTES,..] [--receivers N,..] [--peer NAME,..]
-[--rounds 5] [--seconds 1] [--count MESSAGES] [--json]";
+[--except NAME,..] [--rounds 5] [--seconds 1] [--count MESSAGES] [--json]";
 
 /// What to measure. Lists that are empty leave the choice to the bench.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub(crate) struct Arguments {
     /// For the fan-out; the other benches have a number of their own.
     pub(crate) receivers: Vec<usize>,
     pub(crate) peers: Vec<String>,
+    pub(crate) except: Vec<String>,
     pub(crate) rounds: usize,
     /// How long one round takes, about.
     pub(crate) round: Duration,
@@ -36,6 +37,7 @@ impl Arguments {
             sizes: Vec::new(),
             receivers: Vec::new(),
             peers: Vec::new(),
+            except: Vec::new(),
             rounds: 5,
             round: Duration::from_secs(1),
             count: None,
@@ -53,7 +55,8 @@ impl Arguments {
                 }
                 "--size" => parsed.sizes = numbers(value()?)?,
                 "--receivers" => parsed.receivers = numbers(value()?)?,
-                "--peer" => parsed.peers = value()?.split(',').map(str::to_owned).collect(),
+                "--peer" => parsed.peers = names(value()?),
+                "--except" => parsed.except = names(value()?),
                 "--rounds" => parsed.rounds = value()?.parse()?,
                 "--seconds" => parsed.round = Duration::try_from_secs_f64(value()?.parse()?)?,
                 "--count" => parsed.count = Some(value()?.parse()?),
@@ -83,8 +86,13 @@ impl Arguments {
 
     /// Whether this subject was asked for.
     pub(crate) fn wants(&self, subject: &dyn Subject) -> bool {
-        self.peers.is_empty() || self.peers.iter().any(|name| name == subject.name())
+        let is_in = |names: &[String]| names.iter().any(|name| name == subject.name());
+        (self.peers.is_empty() || is_in(&self.peers)) && !is_in(&self.except)
     }
+}
+
+fn names(list: &str) -> Vec<String> {
+    list.split(',').map(str::to_owned).collect()
 }
 
 fn numbers(list: &str) -> Result<Vec<usize>> {

@@ -86,7 +86,8 @@ fn subjects() -> Vec<Arc<dyn Subject>> {
     subjects.push(Arc::new(nats::Nats));
     #[cfg(all(feature = "nats", feature = "redis"))]
     subjects.extend(
-        [brokered::Brokered::Redis, brokered::Brokered::Nats].map(|broker| Arc::new(broker) as Arc<dyn Subject>),
+        [brokered::Brokered::Redis, brokered::Brokered::Nats]
+            .map(|broker| Arc::new(broker) as Arc<dyn Subject>),
     );
     subjects.push(Arc::new(di_engine::DiEngine));
     subjects

@@ -28,6 +28,10 @@ pub(crate) const RECEIVERS: [usize; 4] = [1, 3, 7, 15];
 /// Servers that Tidings goes through, each beside its own client.
 const BROKERS: &str = "redis,nats";
 
+/// Those whose round trips are made by looking again and again instead of sleeping. They have a run of their own: a
+/// process that looks for one peer is awake when another one's message comes.
+const LOOKING: &str = "tidings-busy-poll,iceoryx2-poll,shm-ring";
+
 /// Those whose fan-out is measured also to many receivers.
 const SCALED: &str = "tidings,libzmq,nng,zenoh,tokio-batched,raw-batched";
 
@@ -69,13 +73,27 @@ fn groups(rounds: &str, [short, long]: [&str; 2]) -> Vec<Vec<String>> {
     let mut groups = Vec::new();
     let mut add = |arguments: &[&str]| groups.push(arguments.iter().map(|word| (*word).to_owned()).collect());
     for size in SIZES.map(|size| size.to_string()) {
-        add(&["latency", "--size", &size, "--rounds", rounds, "--seconds", short, "--json"]);
+        for who in ["--except", "--peer"] {
+            add(&[
+                "latency",
+                "--size",
+                &size,
+                who,
+                LOOKING,
+                "--rounds",
+                rounds,
+                "--seconds",
+                short,
+                "--json",
+            ]);
+        }
         add(&["throughput", "--size", &size, "--rounds", rounds, "--seconds", long, "--json"]);
         let three = ["fanout", "--receivers", "3", "--transport", "ipc,tcp", "--size", &size];
         add(&[&three[..], &["--rounds", rounds, "--seconds", long, "--json"]].concat());
     }
     for size in ["64", "65536"] {
-        let through = ["--transport", BROKERS, "--size", size, "--rounds", rounds, "--seconds", long, "--json"];
+        let through =
+            ["--transport", BROKERS, "--size", size, "--rounds", rounds, "--seconds", long, "--json"];
         for bench in [&["latency"][..], &["throughput"], &["fanout", "--receivers", "3"]] {
             add(&[bench, &through].concat());
         }
