@@ -30,6 +30,8 @@ pub mod handler;
 mod hold;
 mod listener;
 mod loan;
+#[doc(hidden)]
+pub mod mark;
 mod memory;
 mod node;
 mod options;

@@ -181,7 +181,7 @@ impl<S: State, B: Branches<S>> Branch<S> for InTurn<B> {
 async fn run_at_once<S: State>(parts: Arc<[RunPart<S>]>, shared: Shared<S>) -> Result<()> {
     let mut running = JoinSet::new();
     for part in parts.iter() {
-        running.spawn_on(in_step::Scoped::new((part.0)(shared.share())), runtime::work());
+        running.spawn_on(in_step::scoped((part.0)(shared.share())), runtime::work());
     }
     let mut failed = false;
     loop {

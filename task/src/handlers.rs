@@ -167,7 +167,7 @@ impl Served {
             let begun = std::panic::catch_unwind(AssertUnwindSafe(|| handler::scope(|| call(event))));
             let result = match begun {
                 // In a task of its own, so that a panic ends that task alone.
-                Ok(running) => match runtime::work().spawn(handler::Scoped::new(running)).await {
+                Ok(running) => match runtime::work().spawn(handler::scoped(running)).await {
                     Ok(outcome) => outcome.into_result(),
                     Err(error) => Err(match error.try_into_panic() {
                         Ok(panic) => panic_error(panic),

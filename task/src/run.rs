@@ -14,7 +14,7 @@ use crate::{
     branch::{LAST_MOMENT, state_is_away},
     handle::Core,
     handlers::{catch_up, panic_error},
-    in_step::Scoped,
+    in_step,
 };
 
 /// Steps about to be run; made by [`Task::run`].
@@ -59,7 +59,7 @@ impl<'a, S: State> Run<'a, S> {
             if !is_whole(&mut self.task.context).await {
                 return Err(state_is_away());
             }
-            let mut step = Scoped::new(self.task.chain.start().run(&mut self.task.context));
+            let mut step = in_step::scoped(self.task.chain.start().run(&mut self.task.context));
             let step = poll_fn(move |cx| {
                 let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut step).poll(cx)));
                 let panicked = |panic| Poll::Ready(Err(Error::failed("a step", panic_error(panic))));

@@ -6,6 +6,7 @@
 //! * [`Checker`] counts lost, duplicated and reordered messages, for all tests under load.
 //! * [`Proxy`] stands between two nodes and cuts, stalls or refuses their link; [`Raw`] is a client that says
 //!   what no node says.
+//! * [`socket_links!`] stamps out what every link through sockets does, and [`links`] has what their tests need.
 //! * [`Broker`] is a bus within the process that loses what a test says.
 //! * [`RedisServer`] is a private server, [`Guarded`] any process that must not outlive its test.
 //! * [`NatsServer`] is a server of one test, to be killed, stopped and started again; [`NatsClient`] a client that is no
@@ -14,6 +15,7 @@
 //! * [`PrivateDir`], [`deadline`], [`eventually`], [`run`]: a place, a bound and a runtime for each test.
 
 pub mod cases;
+pub mod links;
 #[doc(no_inline)]
 pub use tokio;
 

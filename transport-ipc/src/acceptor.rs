@@ -139,12 +139,10 @@ mod tests {
 
     use tempfile::TempDir;
     use tidings_router_core::{Connector, Error};
+    use tidings_testkit::links::{accept, read, run, write};
 
     use super::*;
-    use crate::{
-        Ipc,
-        testing::{accept, read, run, write},
-    };
+    use crate::Ipc;
 
     async fn at(directory: &TempDir) -> Result<IpcAcceptor> {
         IpcAcceptor::at(&directory.path().join("x.sock"), no_pool(), Wanted::Rung).await

@@ -172,8 +172,9 @@ mod tests {
         net::UnixListener,
     };
 
+    use tidings_testkit::links::run;
+
     use super::*;
-    use crate::testing::run;
 
     #[test]
     fn the_runtime_directory_of_this_user_is_preferred() {

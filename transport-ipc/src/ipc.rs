@@ -197,8 +197,10 @@ impl Connector for Ipc {
 
 #[cfg(test)]
 mod tests {
+    use tidings_router_core::NodeId;
+    use tidings_testkit::links::run;
+
     use super::*;
-    use crate::testing::{context, run};
 
     fn placed(ipc: &Ipc, index: usize) -> PathBuf {
         ipc.placed(&Placement::new(index, "/launch")).unwrap().path.unwrap()
@@ -251,7 +253,8 @@ mod tests {
             let depth = std::env::current_dir().unwrap().components().count() - 1;
             let below_root = directory.path().strip_prefix("/").unwrap().join("x.sock");
             let relative = PathBuf::from("../".repeat(depth)).join(&below_root);
-            let acceptor = Ipc::bind(&relative).listen(&context(0)).await.unwrap();
+            let acceptor =
+                Ipc::bind(&relative).listen(&ListenContext::new(NodeId(0), "test", false)).await.unwrap();
             let address = acceptor.addresses().remove(0);
             assert!(Path::new(address.target()).is_absolute(), "{address}");
             assert!(Path::new(address.target()).ends_with(&below_root), "{address}");

@@ -52,7 +52,5 @@ mod shm;
 #[path = "shm_elsewhere.rs"]
 mod shm;
 mod socket_file;
-#[cfg(test)]
-mod testing;
 
 pub use ipc::Ipc;

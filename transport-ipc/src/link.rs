@@ -158,17 +158,20 @@ impl Ring for IpcLink {
 
 #[cfg(test)]
 mod tests {
-
     use rustix::process::geteuid;
 
+    use tidings_testkit::{
+        links::{Ends, run},
+        socket_links,
+    };
+
     use super::*;
-    use crate::testing::{read, readable, run, write};
 
     fn pool() -> Arc<SharedPool> {
         Arc::new(SharedPool::new(1 << 20, 1))
     }
 
-    fn pair() -> (Arc<IpcLink>, Arc<IpcLink>) {
+    async fn pair() -> Ends {
         let (a, b) = UnixStream::pair().unwrap();
         let uid = geteuid().as_raw();
         let link =
@@ -176,85 +179,7 @@ mod tests {
         (link(a), link(b))
     }
 
-    #[test]
-    fn two_ends_exchange_bytes() {
-        run(async {
-            let (a, b) = pair();
-            write(&*a, &[b"he", b"", b"llo"]).await;
-            assert_eq!(read(&*b, 5).await, b"hello");
-            write(&*b, &[b"world"]).await;
-            assert_eq!(read(&*a, 5).await, b"world");
-        });
-    }
-
-    #[test]
-    fn more_than_the_socket_holds_arrives_whole_and_in_order() {
-        run(async {
-            let (a, b) = pair();
-            let sent: Vec<u8> = (0..4 * BUFFER).map(|index| (index % 251) as u8).collect();
-            let copy = sent.clone();
-            let writer = tokio::spawn(async move { write(&*a, &[&copy]).await });
-            assert!(read(&*b, sent.len()).await == sent);
-            writer.await.unwrap();
-        });
-    }
-
-    #[test]
-    fn reading_fills_the_spare_room_and_no_more() {
-        run(async {
-            let (a, b) = pair();
-            write(&*a, &[&[7; 4096]]).await;
-            let mut buffer = Vec::with_capacity(100);
-            readable(&*b).await;
-            assert_eq!(b.try_read(&mut buffer).unwrap(), 100);
-            assert_eq!(buffer.capacity(), 100);
-        });
-    }
-
-    #[test]
-    fn nothing_to_read_would_block() {
-        run(async {
-            let (_a, b) = pair();
-            let error = b.try_read(&mut Vec::with_capacity(8)).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-        });
-    }
-
-    #[test]
-    fn closing_ends_the_stream_for_a_waiting_reader_of_the_other_end() {
-        run(async {
-            let (a, b) = pair();
-            let reader = tokio::spawn(async move { read(&*b, 1).await });
-            tokio::task::yield_now().await;
-            a.close();
-            a.close();
-            assert_eq!(reader.await.unwrap(), b"");
-        });
-    }
-
-    #[test]
-    fn closing_wakes_and_fails_this_end() {
-        run(async {
-            let (a, _b) = pair();
-            let reader = Arc::clone(&a);
-            let waiting = tokio::spawn(async move { readable(&*reader).await });
-            tokio::task::yield_now().await;
-            a.close();
-            waiting.await.unwrap();
-            assert_eq!(a.try_read(&mut Vec::new()).unwrap_err().kind(), io::ErrorKind::NotConnected);
-            assert_eq!(a.try_write(&[IoSlice::new(b"x")]).unwrap_err().kind(), io::ErrorKind::NotConnected);
-        });
-    }
-
-    #[test]
-    fn dropping_an_end_ends_the_stream_after_what_it_wrote() {
-        run(async {
-            let (a, b) = pair();
-            write(&*a, &[b"last"]).await;
-            drop(a);
-            assert_eq!(read(&*b, 100).await, b"last");
-        });
-    }
+    socket_links!(pair);
 
     #[test]
     fn another_user_is_refused() {

@@ -194,8 +194,9 @@ mod tests {
 
     use tempfile::TempDir;
 
+    use tidings_testkit::links::run;
+
     use super::*;
-    use crate::testing::run;
 
     fn place() -> (TempDir, PathBuf) {
         let directory = tempfile::tempdir().unwrap();

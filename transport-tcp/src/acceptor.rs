@@ -103,13 +103,15 @@ impl Acceptor for TcpAcceptor {
 
 #[cfg(test)]
 mod tests {
-    use tidings_router_core::Connector;
+    use tidings_router_core::{Connector, ListenContext, NodeId};
+    use tidings_testkit::links::{accept, read, run, write};
 
     use super::*;
-    use crate::{
-        Tcp,
-        testing::{accept, context, read, run, write},
-    };
+    use crate::Tcp;
+
+    fn context(guarded: bool) -> ListenContext {
+        ListenContext::new(NodeId(0), "test", guarded)
+    }
 
     async fn listen_on(tcp: Tcp) -> Result<Box<dyn Acceptor>> {
         tcp.listen(&context(false)).await

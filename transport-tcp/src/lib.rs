@@ -35,7 +35,5 @@ mod acceptor;
 mod endpoint;
 mod link;
 mod tcp;
-#[cfg(test)]
-mod testing;
 
 pub use tcp::Tcp;

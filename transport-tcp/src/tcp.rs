@@ -170,8 +170,9 @@ impl Connector for Tcp {
 
 #[cfg(test)]
 mod tests {
+    use tidings_testkit::links::run;
+
     use super::*;
-    use crate::testing::run;
 
     fn placed(tcp: Tcp, placement: &Placement) -> Result<String> {
         tcp.placed(placement).map(|tcp| tcp.listen)

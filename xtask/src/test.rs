@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &[String]) -> Result {
         }
         eprintln!("the tests with Kubernetes' schemas are skipped: {reason}");
     }
-    let mut tests = cargo(["test", "--workspace", "--all-features"]);
+    let mut tests = with_all_signals(cargo(["test", "--workspace", "--all-features"]));
     if in_ci {
         // A machine that cannot run some tests fails them instead of skipping them.
         tests.arg("--no-fail-fast").env("TIDINGS_TEST_REQUIRE", "netns,schemas");
@@ -49,6 +49,19 @@ pub(crate) fn run(arguments: &[String]) -> Result {
         Err(reason) => eprintln!("tests with Python are skipped: {reason}"),
     }
     command::run(tests.args(arguments))
+}
+
+/// The same command, with no signal ignored: what a shell has put into the background ignores SIGINT, and so does all that
+/// it starts.
+fn with_all_signals(command: Command) -> Command {
+    const ALL: &str = "--default-signal=HUP,INT,QUIT,TERM";
+    let mut env = Command::new("env");
+    if output(env.args([ALL, "true"])).is_err() {
+        return command;
+    }
+    let mut env = Command::new("env");
+    env.arg(ALL).arg(command.get_program()).args(command.get_args());
+    env
 }
 
 fn install_tools() -> Result {

@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use tidings_router_core::{
     Change, DropReason, LeaveReason, ListenOptions, Policy, RouterBuilder, Subscription,
-    handler::{Scoped, scope},
+    handler::{scope, scoped},
 };
 
 use super::load::{check, drain, fill, next_change, poll_once, publish};
@@ -203,7 +203,7 @@ pub async fn handlers_that_answer_every_message_do_not_lock_up(fixture: &dyn Fix
     for router in cluster.iter() {
         let (router, over) = (router.clone(), over.clone());
         let mut balls = router.subscribe::<u32>("ball").unwrap();
-        tokio::spawn(Scoped::new(async move {
+        tokio::spawn(scoped(async move {
             while let Some(ball) = balls.next().await {
                 match ball.payload {
                     0 => drop(over.fetch_add(1, Relaxed)),
