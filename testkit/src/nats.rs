@@ -1,6 +1,8 @@
 use std::{fs, path::Path};
 
-use crate::{Guarded, PrivateDir};
+use tidings_servers::Guarded;
+
+use crate::PrivateDir;
 
 /// Ports that no outgoing connection of this machine is given, so that a server gets its own one again.
 const PORTS: std::ops::Range<u16> = 15_000..32_000;
@@ -96,8 +98,8 @@ impl NatsServer {
                     self.settled = true;
                     return;
                 }
-                Err(written) if self.settled || !written.contains("address already in use") => {
-                    panic!("nats-server did not start:\n{written}");
+                Err(missing) if self.settled || !missing.to_string().contains("address already in use") => {
+                    panic!("{missing}: `cargo xtask test` installs it");
                 }
                 Err(_) => self.port = fastrand::u16(PORTS),
             }

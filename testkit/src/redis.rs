@@ -4,18 +4,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Guarded, PrivateDir};
+use tidings_servers::{Guarded, Private};
+
+use crate::PrivateDir;
 
 /// A private Redis server on a socket file. It is gone when this is dropped.
 #[derive(Debug)]
 pub struct RedisServer {
-    server: Option<Guarded>,
+    server: Option<Private>,
     settings: Vec<String>,
     directory: PrivateDir,
 }
-
-/// What it writes when it can be connected to, with a large or a small letter in front.
-const READY: &str = "eady to accept connections";
 
 impl RedisServer {
     /// Starts one with default settings.
@@ -39,11 +38,10 @@ impl RedisServer {
         let directory = self.directory.path().display().to_string();
         let settings: Vec<String> =
             self.settings.iter().map(|text| text.replace("DIR", &directory)).collect();
-        let mut arguments =
-            vec!["--port", "0", "--unixsocket", "redis.sock", "--save", "", "--appendonly", "no"];
-        arguments.extend(settings.iter().map(String::as_str));
-        let server = Guarded::start("redis-server", &arguments, self.directory.path(), READY);
-        self.server = Some(server.unwrap_or_else(|written| panic!("redis-server did not start:\n{written}")));
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        let server = Private::redis(self.directory.path(), &settings);
+        self.server =
+            Some(server.unwrap_or_else(|missing| panic!("{missing}: `cargo xtask test` installs it")));
     }
 
     /// The socket file.
@@ -80,7 +78,7 @@ impl RedisServer {
     ///
     /// While it is killed.
     pub fn process(&self) -> &Guarded {
-        self.server.as_ref().expect("the server runs")
+        self.server.as_ref().expect("the server runs").process()
     }
 
     /// Has it do something, and returns its answer as text: what a line says, or all lines of a list.
