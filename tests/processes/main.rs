@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
+mod bridges;
 mod entries;
 mod harness;
 mod idle;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         redis::cases(),
         stopped_peer::cases(),
         networks::cases(),
+        bridges::cases(),
         nats::cases(),
     ];
     harness::run(groups.into_iter().flatten().collect(), remote::end_all)
