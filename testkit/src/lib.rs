@@ -26,6 +26,7 @@ mod fixture;
 mod nats;
 mod nats_client;
 mod nowhere;
+mod ports;
 mod private_dir;
 mod process;
 mod proxy;

@@ -2,13 +2,10 @@ use std::{fs, path::Path};
 
 use tidings_servers::Guarded;
 
-use crate::PrivateDir;
-
-/// Ports that no outgoing connection of this machine is given, so that a server gets its own one again.
-const PORTS: std::ops::Range<u16> = 15_000..32_000;
-
-/// How many ports are tried that somebody else has.
-const TRIES: usize = 20;
+use crate::{
+    PrivateDir,
+    ports::{self, TRIES},
+};
 
 /// What it writes when it can be connected to.
 const READY: &str = "Server is ready";
@@ -59,7 +56,7 @@ impl NatsServer {
         let directory = PrivateDir::new();
         let config = config.replace("$DIR", &directory.path().display().to_string());
         fs::write(directory.join("nats.conf"), config).expect("a private directory can be written to");
-        Self { server: None, port: fastrand::u16(PORTS), settled: false, directory }
+        Self { server: None, port: ports::any(), settled: false, directory }
     }
 
     /// Where it is, without a scheme.
@@ -98,10 +95,10 @@ impl NatsServer {
                     self.settled = true;
                     return;
                 }
-                Err(missing) if self.settled || !missing.to_string().contains("address already in use") => {
+                Err(missing) if self.settled || !ports::is_taken(&missing.to_string()) => {
                     panic!("{missing}: `cargo xtask test` installs it");
                 }
-                Err(_) => self.port = fastrand::u16(PORTS),
+                Err(_) => self.port = ports::any(),
             }
         }
         panic!("there is no port for nats-server");

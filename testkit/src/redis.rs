@@ -6,13 +6,19 @@ use std::{
 
 use tidings_servers::{Guarded, Private};
 
-use crate::PrivateDir;
+use crate::{
+    PrivateDir,
+    ports::{self, TRIES},
+};
 
-/// A private Redis server on a socket file. It is gone when this is dropped.
+/// A private Redis server on a socket file, and on a port of loopback if it is told so. It is gone when this is dropped.
 #[derive(Debug)]
 pub struct RedisServer {
     server: Option<Private>,
     settings: Vec<String>,
+    port: u16,
+    /// It has had its port, and keeps it.
+    settled: bool,
     directory: PrivateDir,
 }
 
@@ -22,31 +28,50 @@ impl RedisServer {
         Self::with(&[])
     }
 
-    /// Starts one with settings as on its command line: `["--requirepass", "x"]`. `DIR` in them stands for its directory.
+    /// Starts one with settings as on its command line: `["--requirepass", "x"]`. `DIR` in them stands for its directory,
+    /// and `PORT` for a port that nobody else has.
     ///
     /// # Panics
     ///
     /// When it does not start.
     pub fn with(settings: &[&str]) -> Self {
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let mut server = Self { server: None, settings, directory: PrivateDir::new() };
+        let mut server =
+            Self { server: None, settings, port: ports::any(), settled: false, directory: PrivateDir::new() };
         server.run();
         server
     }
 
     fn run(&mut self) {
         let directory = self.directory.path().display().to_string();
-        let settings: Vec<String> =
-            self.settings.iter().map(|text| text.replace("DIR", &directory)).collect();
-        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-        let server = Private::redis(self.directory.path(), &settings);
-        self.server =
-            Some(server.unwrap_or_else(|missing| panic!("{missing}: `cargo xtask test` installs it")));
+        for _ in 0..TRIES {
+            let port = self.port.to_string();
+            let filled = |text: &String| text.replace("DIR", &directory).replace("PORT", &port);
+            let settings: Vec<String> = self.settings.iter().map(filled).collect();
+            let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+            match Private::redis(self.directory.path(), &settings) {
+                Ok(server) => {
+                    self.server = Some(server);
+                    self.settled = true;
+                    return;
+                }
+                Err(missing) if self.settled || !ports::is_taken(&missing.to_string()) => {
+                    panic!("{missing}: `cargo xtask test` installs it");
+                }
+                Err(_) => self.port = ports::any(),
+            }
+        }
+        panic!("there is no port for redis-server");
     }
 
     /// The socket file.
     pub fn socket(&self) -> PathBuf {
         self.directory.join("redis.sock")
+    }
+
+    /// What `PORT` stands for.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Its directory, for certificates and the like.
