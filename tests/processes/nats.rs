@@ -2,9 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use tidings_testkit::NatsServer;
+use tidings_testkit::{NatsServer, eventually};
 
-use crate::{harness::Case, place::Place, remote::Remote, settings::Settings};
+use crate::{
+    harness::Case,
+    node::block_on,
+    place::Place,
+    remote::{PATIENCE, Remote},
+    settings::Settings,
+};
 
 /// How long after a death the others may take to tell it: until they say something to it, which the heartbeat (2 s)
 /// does, and the server answers. It is less than the time after which a silent link is dead (8 s).
@@ -22,6 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::always("nats::a_node_that_is_killed_while_idle_is_noticed", || killed(false)),
         Case::always("nats::a_node_that_is_killed_amid_a_flood_is_noticed", || killed(true)),
         Case::always("nats::a_node_that_is_stopped_holds_nobody_up", stopped),
+        Case::always("nats::a_slow_consumer_that_the_server_cuts_off_loses_nothing", slow),
     ]
 }
 
@@ -89,4 +96,44 @@ fn stopped() -> String {
     meet([&mut first, &mut victim, &mut second]);
     [first, victim, second].iter_mut().for_each(Remote::shut_down);
     format!("open after {opened:?}")
+}
+
+/// As with Redis (`redis::r9`): the server cuts off who takes nothing of what it has for it.
+fn slow() -> String {
+    const CUT: &str = "Slow Consumer Detected";
+    let (place, server) =
+        (Place::new(), NatsServer::with_config("write_deadline: \"200ms\"\nmax_pending: 1MB\n"));
+    let node = |id| {
+        let mut settings = Settings::new(id, server.url());
+        // Silence and lagging are other tests'.
+        (settings.dead_after, settings.max_wait) = (PATIENCE, PATIENCE);
+        let mut node = place.node(&settings);
+        node.line("open ");
+        node
+    };
+    let mut nodes = [0, 1].map(node);
+    let [publisher, victim] = &mut nodes;
+    meet([publisher, victim]);
+    [&mut *publisher, &mut *victim].into_iter().zip(["joined 1", "joined 0"]).for_each(|(node, joined)| {
+        node.line(joined);
+    });
+    publisher.ask("mix 0", "flooding");
+    victim.signal("STOP");
+    block_on(eventually("slow consumer", || server.process().written().contains(CUT)));
+    // Both sides notice: the one that publishes to nobody, and the one that is back.
+    let (_, reason) = publisher.line("left 1 ");
+    assert_eq!(reason, "LinkLost");
+    victim.signal("CONT");
+    let (_, reason) = victim.line("left 0 ");
+    assert_eq!(reason, "LinkLost");
+    publisher.line("joined 1");
+    victim.line("joined 0");
+    let published = publisher.ask("halt", "published")[0];
+    victim.ask(&format!("await 0 {published}"), "heard");
+    let tally = victim.ask(&format!("tally 0 {published}"), "tally");
+    assert_eq!(tally, [published, 0, 0, 0], "received, lost, duplicated, reordered");
+    nodes.iter_mut().for_each(Remote::shut_down);
+    place.assert_empty();
+    let cut = server.process().written().matches(CUT).count();
+    format!("{published} messages, none lost; cut off {cut} times")
 }
