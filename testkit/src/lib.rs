@@ -38,7 +38,7 @@ pub use broker::Broker;
 pub use checker::{Checker, Numbered, Tally};
 pub use cluster::{Cluster, Router, entrances, meets_at_a_broker, node};
 pub use conformance::{run, run_case};
-pub use deadline::{DEADLINE, deadline, eventually, next};
+pub use deadline::{DEADLINE, deadline, eventually, found, next};
 pub use fixture::{Fixture, Setup};
 pub use nats::NatsServer;
 pub use nats_client::NatsClient;
