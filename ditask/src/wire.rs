@@ -64,12 +64,12 @@ impl Wire {
                 let address: Address =
                     other.parse().map_err(|error| Fault::usage(format!("--transport: {error}")))?;
                 match address.scheme() {
-                    "redis" | "rediss" | "nats" => Ok(Self::Broker(address.to_string())),
+                    "redis" | "rediss" | "nats" => Ok(Self::Broker(address.as_str().to_owned())),
                     "tcp" | "zmq+tcp" => Err(Fault::usage(format!(
-                        "--transport `{other}`: say where to listen with --address and --ports, and whom to \
+                        "--transport `{address}`: say where to listen with --address and --ports, and whom to \
                          connect to with --attach-to"
                     ))),
-                    _ => Err(Fault::usage(format!("--transport `{other}` cannot be: one of {known}"))),
+                    _ => Err(Fault::usage(format!("--transport `{address}` cannot be: one of {known}"))),
                 }
             }
         }

@@ -36,7 +36,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(redis: &Redis) -> Result<Self> {
-        let invalid = |reason: String| Error::InvalidAddress { input: redacted(&redis.url), reason };
+        let invalid = |reason: String| Error::invalid_address(&redis.url, reason);
         let info = redis.url.as_str().into_connection_info().map_err(|error| invalid(error.to_string()))?;
         let address = match info.addr() {
             ConnectionAddr::Unix(path) => path.display().to_string(),
@@ -165,14 +165,6 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         setting: "certificate_authority".to_owned(),
         reason: format!("{} cannot be read: {error}", path.display()),
     })
-}
-
-/// The URL without what stands between the scheme and the host.
-fn redacted(url: &str) -> String {
-    match (url.split_once("://"), url.rfind('@')) {
-        (Some((scheme, _)), Some(at)) => format!("{scheme}://..{}", &url[at..]),
-        _ => url.to_owned(),
-    }
 }
 
 /// Whether trying again is of no use.

@@ -86,7 +86,7 @@ impl ZmqConnector {
     async fn dial_to(&self, address: &Address) -> io::Result<Arc<dyn Link>> {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
         let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        for endpoint in targets(&Endpoint::parse(&address.to_string()).map_err(invalid)?).await? {
+        for endpoint in targets(&Endpoint::parse(address.as_str()).map_err(invalid)?).await? {
             match self.connect(&endpoint, address).await {
                 Ok(link) => return Ok(link),
                 Err(error) => failed = io::Error::new(error.kind(), format!("{endpoint}: {error}")),

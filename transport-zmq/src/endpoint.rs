@@ -21,8 +21,7 @@ impl Endpoint {
     ///
     /// [`Error::InvalidAddress`].
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let invalid =
-            |reason: &str| Error::InvalidAddress { input: text.to_owned(), reason: reason.to_owned() };
+        let invalid = |reason: &str| Error::invalid_address(text, reason);
         let (scheme, target) =
             text.strip_prefix(PREFIX).unwrap_or(text).split_once("://").unwrap_or(("tcp", text));
         match scheme {
@@ -76,7 +75,7 @@ impl fmt::Display for Endpoint {
 ///
 /// [`Error::InvalidAddress`], also when a port stands behind it.
 pub(crate) fn host_of(text: &str) -> Result<String> {
-    let invalid = |reason: &str| Error::InvalidAddress { input: text.to_owned(), reason: reason.to_owned() };
+    let invalid = |reason: &str| Error::invalid_address(text, reason);
     let host = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     if host.is_empty() {
         return Err(invalid("no host; `0.0.0.0` stands for all addresses of this machine"));

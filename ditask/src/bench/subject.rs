@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_measured_is_said_without_its_password() {
-        for text in ["pigeon", "tcp://127.0.0.1:1", "tcp://alice:hunter2@h:1"] {
+        for text in ["pigeon", "tcp://127.0.0.1:1", "pigeon://alice:hunter2@h", "tcp://alice:hunter2@h:1"] {
             let fault = all(|bench| bench.transports = vec![text.into()]).unwrap_err();
             assert!(fault.code() == 64 && !fault.to_string().contains("hunter2"), "{fault}");
         }
