@@ -29,6 +29,8 @@ mod exchange;
 #[doc(hidden)]
 pub mod handler;
 mod hold;
+#[doc(hidden)]
+pub mod host;
 mod listener;
 mod loan;
 mod memory;

@@ -6,19 +6,14 @@ use std::{
 
 use tidings_servers::{Guarded, Private};
 
-use crate::{
-    PrivateDir,
-    ports::{self, TRIES},
-};
+use crate::{PrivateDir, ports::Port};
 
 /// A private Redis server on a socket file, and on a port of loopback if it is told so. It is gone when this is dropped.
 #[derive(Debug)]
 pub struct RedisServer {
     server: Option<Private>,
     settings: Vec<String>,
-    port: u16,
-    /// It has had its port, and keeps it.
-    settled: bool,
+    port: Port,
     directory: PrivateDir,
 }
 
@@ -36,32 +31,20 @@ impl RedisServer {
     /// When it does not start.
     pub fn with(settings: &[&str]) -> Self {
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let mut server =
-            Self { server: None, settings, port: ports::any(), settled: false, directory: PrivateDir::new() };
+        let mut server = Self { server: None, settings, port: Port::new(), directory: PrivateDir::new() };
         server.run();
         server
     }
 
     fn run(&mut self) {
         let directory = self.directory.path().display().to_string();
-        for _ in 0..TRIES {
-            let port = self.port.to_string();
-            let filled = |text: &String| text.replace("DIR", &directory).replace("PORT", &port);
+        let place = self.directory.path();
+        let server = self.port.start(|port| {
+            let filled = |text: &String| text.replace("DIR", &directory).replace("PORT", &port.to_string());
             let settings: Vec<String> = self.settings.iter().map(filled).collect();
-            let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-            match Private::redis(self.directory.path(), &settings) {
-                Ok(server) => {
-                    self.server = Some(server);
-                    self.settled = true;
-                    return;
-                }
-                Err(missing) if self.settled || !ports::is_taken(&missing.to_string()) => {
-                    panic!("{missing}: `cargo xtask test` installs it");
-                }
-                Err(_) => self.port = ports::any(),
-            }
-        }
-        panic!("there is no port for redis-server");
+            Private::redis(place, &settings.iter().map(String::as_str).collect::<Vec<_>>())
+        });
+        self.server = Some(server);
     }
 
     /// The socket file.
@@ -71,7 +54,7 @@ impl RedisServer {
 
     /// What `PORT` stands for.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// Its directory, for certificates and the like.

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
 mod bridges;
+mod cut_off;
 mod entries;
 mod harness;
 mod idle;

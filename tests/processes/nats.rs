@@ -2,15 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use tidings_testkit::{NatsServer, eventually};
+use tidings_testkit::NatsServer;
 
-use crate::{
-    harness::Case,
-    node::block_on,
-    place::Place,
-    remote::{PATIENCE, Remote},
-    settings::Settings,
-};
+use crate::{cut_off, harness::Case, place::Place, remote::Remote, settings::Settings};
 
 /// How long after a death the others may take to tell it: until they say something to it, which the heartbeat (2 s)
 /// does, and the server answers. It is less than the time after which a silent link is dead (8 s).
@@ -98,42 +92,10 @@ fn stopped() -> String {
     format!("open after {opened:?}")
 }
 
-/// As with Redis (`redis::r9`): the server cuts off who takes nothing of what it has for it.
 fn slow() -> String {
     const CUT: &str = "Slow Consumer Detected";
-    let (place, server) =
-        (Place::new(), NatsServer::with_config("write_deadline: \"200ms\"\nmax_pending: 1MB\n"));
-    let node = |id| {
-        let mut settings = Settings::new(id, server.url());
-        // Silence and lagging are other tests'.
-        (settings.dead_after, settings.max_wait) = (PATIENCE, PATIENCE);
-        let mut node = place.node(&settings);
-        node.line("open ");
-        node
-    };
-    let mut nodes = [0, 1].map(node);
-    let [publisher, victim] = &mut nodes;
-    meet([publisher, victim]);
-    [&mut *publisher, &mut *victim].into_iter().zip(["joined 1", "joined 0"]).for_each(|(node, joined)| {
-        node.line(joined);
-    });
-    publisher.ask("mix 0", "flooding");
-    victim.signal("STOP");
-    block_on(eventually("slow consumer", || server.process().written().contains(CUT)));
-    // Both sides notice: the one that publishes to nobody, and the one that is back.
-    let (_, reason) = publisher.line("left 1 ");
-    assert_eq!(reason, "LinkLost");
-    victim.signal("CONT");
-    let (_, reason) = victim.line("left 0 ");
-    assert_eq!(reason, "LinkLost");
-    publisher.line("joined 1");
-    victim.line("joined 0");
-    let published = publisher.ask("halt", "published")[0];
-    victim.ask(&format!("await 0 {published}"), "heard");
-    let tally = victim.ask(&format!("tally 0 {published}"), "tally");
-    assert_eq!(tally, [published, 0, 0, 0], "received, lost, duplicated, reordered");
-    nodes.iter_mut().for_each(Remote::shut_down);
-    place.assert_empty();
-    let cut = server.process().written().matches(CUT).count();
-    format!("{published} messages, none lost; cut off {cut} times")
+    let server = NatsServer::with_config("write_deadline: \"200ms\"\nmax_pending: 1MB\n");
+    let figures = cut_off::cut_off(&server.url(), || server.process().written().contains(CUT));
+    let times = server.process().written().matches(CUT).count();
+    format!("{figures}; cut off {times} times")
 }

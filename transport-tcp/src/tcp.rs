@@ -7,7 +7,7 @@ use std::{
 
 use tidings_router_core::{
     Acceptor, Address, AddressText, BoxFuture, Capability, Connector, Error, Link, ListenContext, Placement,
-    Result, Transport, Wire, outward::reachable,
+    Result, Transport, Wire, host::host_of, outward::reachable,
 };
 use tokio::{
     net::{TcpSocket, TcpStream, lookup_host},
@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     acceptor::TcpAcceptor,
-    endpoint::{Endpoint, SCHEME, host_of},
+    endpoint::{Endpoint, SCHEME},
     link::TcpLink,
 };
 

@@ -1,13 +1,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tidings_router_core::{AddressText, Capability, Error, Placement, Result, Transport, Wire};
-
-use crate::{
-    connector::ZmqConnector,
-    curve::Curve,
-    endpoint::{Endpoint, host_of},
-    guests::Doors,
+use tidings_router_core::{
+    AddressText, Capability, Error, Placement, Result, Transport, Wire, host::host_of,
 };
+
+use crate::{connector::ZmqConnector, curve::Curve, endpoint::Endpoint, guests::Doors};
 
 /// The default of [`Zmq::guest_queue`].
 const GUEST_QUEUE: usize = 10_000;

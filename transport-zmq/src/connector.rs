@@ -7,7 +7,7 @@ use std::{
 
 use tidings_router_core::{
     Acceptor, Address, BoxError, BoxFuture, Connector, Error, Link, ListenContext, Result, Router,
-    outward::reachable,
+    host::host_of, outward::reachable,
 };
 use tokio::{net::lookup_host, sync::oneshot};
 
@@ -15,7 +15,7 @@ use crate::{
     acceptor::ZmqAcceptor,
     config::Zmq,
     curve::Curve,
-    endpoint::{Endpoint, host_of},
+    endpoint::Endpoint,
     engine::{Command, Engine},
     guests::next_door,
     leaving,
