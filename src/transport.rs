@@ -44,15 +44,15 @@ pub fn listening_on(address: &Address) -> Result<Arc<dyn Transport>> {
         #[cfg(feature = "tcp")]
         "tcp" => Ok(Arc::new(Tcp::bind(address.target()))),
         #[cfg(feature = "redis")]
-        "redis" | "rediss" | "redis+unix" => Ok(Arc::new(Redis::connect(address.to_string()))),
+        "redis" | "rediss" | "redis+unix" => Ok(Arc::new(Redis::connect(address.as_str()))),
         #[cfg(feature = "nats")]
-        "nats" => Ok(Arc::new(Nats::connect(address))),
+        "nats" => Ok(Arc::new(Nats::connect(address.as_str()))),
         #[cfg(feature = "zmq")]
         "zmq+tcp" | "zmq+ipc" => Ok(Arc::new(Zmq::bind(address))),
-        "memory" => Err(Error::InvalidAddress {
-            input: address.to_string(),
-            reason: "a memory network is handed over as `Memory::network()`, not as an address".to_owned(),
-        }),
+        "memory" => Err(Error::invalid_address(
+            address.as_str(),
+            "a memory network is handed over as `Memory::network()`, not as an address",
+        )),
         _ => Err(Error::TransportDisabled { address: address.to_string(), feature: address.feature() }),
     }
 }

@@ -81,13 +81,8 @@ pub(crate) struct Run {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) mq_type: MqType,
 
-    /// The host of the Redis server.
-    #[arg(long, value_name = "HOST")]
-    pub(crate) redis_host: Option<String>,
-
-    /// The port of the Redis server.
-    #[arg(long, value_name = "PORT")]
-    pub(crate) redis_port: Option<u16>,
+    #[command(flatten)]
+    pub(crate) redis: RedisServer,
 
     /// The ports to listen on: the first one, counted up, or a list. Default 50515, with Slurm 15151. 0 stands
     /// for any free one.
@@ -162,6 +157,25 @@ pub(crate) struct Run {
     /// The program's arguments. Without --package the first one is the program.
     #[arg(last = true, value_name = "ARGUMENTS")]
     pub(crate) program: Vec<OsString>,
+}
+
+/// Where a Redis server is.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct RedisServer {
+    /// The host of the Redis server.
+    #[arg(long = "redis-host", id = "redis-host", value_name = "HOST")]
+    pub(crate) host: Option<String>,
+
+    /// The port of the Redis server.
+    #[arg(long = "redis-port", id = "redis-port", value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+}
+
+impl RedisServer {
+    /// Whether the command line says anything of it.
+    pub(crate) fn is_named(&self) -> bool {
+        self.host.is_some() || self.port.is_some()
+    }
 }
 
 /// What the nodes of a launch talk over.
@@ -289,11 +303,15 @@ pub(crate) struct Keygen {
 }
 
 /// What to measure.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Bench {
-    /// The transports. Default: those that this machine can do without a server.
-    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    /// The transports: memory, ipc, tcp, redis, nats, zmq, or a broker's address such as `nats://host:4222`. Default:
+    /// all. A broker that no address names is a private server, started for as long as it is measured.
+    #[arg(long, value_name = "NAME or URL,..", value_delimiter = ',')]
     pub(crate) transports: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) redis: RedisServer,
 
     /// The sizes of payloads, in bytes.
     #[arg(long, value_name = "BYTES,..", value_delimiter = ',', default_value = "64,16384,1048576")]
@@ -311,9 +329,9 @@ pub(crate) struct Bench {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// The other end of a measurement: the address to connect to.
-    #[arg(long, value_name = "ADDRESS", hide = true)]
-    pub(crate) echo: Option<String>,
+    /// The other end of a measurement, which is told by its input where to meet.
+    #[arg(long, hide = true)]
+    pub(crate) echo: bool,
 }
 
 /// Which shell.

@@ -2,6 +2,7 @@
 
 mod echo;
 mod plot;
+mod subject;
 
 use std::{
     fs,
@@ -11,10 +12,7 @@ use std::{
 };
 
 use serde::Serialize;
-use tidings::{
-    Bytes, Router, Subscription,
-    transport::{Ipc, Memory, Tcp},
-};
+use tidings::{Bytes, Router, Subscription};
 
 use crate::{
     arguments::Bench,
@@ -24,12 +22,10 @@ use crate::{
     unpack::Scratch,
 };
 use echo::{Other, PING, STOP, STREAM, TAKEN};
+use subject::{Meeting, Subject};
 
 /// How long the other end may take for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What needs no server.
-const KNOWN: [&str; 3] = ["memory", "ipc", "tcp"];
 
 /// The largest payload, in bytes: more would not fit into a frame.
 const LARGEST: usize = 32 << 20;
@@ -51,26 +47,26 @@ struct Row {
 
 /// Measures, and shows it as a table and as a plot.
 pub(crate) fn run(bench: &Bench) -> Result {
-    if let Some(address) = &bench.echo {
-        return echo::run(address);
+    if bench.echo {
+        return echo::run();
     }
-    let chosen: Vec<String> = match bench.transports.is_empty() {
-        true => KNOWN.map(str::to_owned).to_vec(),
-        false => bench.transports.clone(),
-    };
-    if let Some(unknown) = chosen.iter().find(|name| !KNOWN.contains(&name.as_str())) {
-        return Err(Fault::usage(format!(
-            "--transports `{unknown}` cannot be measured: one of {}",
-            KNOWN.join(", ")
-        )));
-    }
+    let subjects = Subject::all(bench)?;
     if let Some(size) = bench.sizes.iter().find(|size| **size == 0 || **size > LARGEST) {
         return Err(Fault::usage(format!("--sizes {size} is not from 1 to {LARGEST}")));
     }
     let mut rows = Vec::new();
-    for transport in &chosen {
-        let _progress = Progress::begin(format!("measuring {transport}"));
-        rows.extend(measure(transport, bench)?);
+    for subject in &subjects {
+        let _progress = Progress::begin(format!("measuring {}", subject.name));
+        // Gone after all that is in it.
+        let scratch = Scratch::new()?;
+        match subject.meeting(scratch.path()) {
+            Ok(meeting) => rows.extend(measure(subject.name, &meeting, bench)?),
+            // Nobody has asked for just this one.
+            Err(fault) if bench.transports.is_empty() => {
+                let _ = writeln!(io::stderr(), "ditask: {fault}");
+            }
+            Err(fault) => return Err(fault),
+        }
     }
     let text = match bench.json {
         true => {
@@ -105,25 +101,19 @@ fn shown(rows: &[Row]) -> String {
 }
 
 /// All sizes of one transport.
-fn measure(transport: &str, bench: &Bench) -> Result<Vec<Row>> {
-    let scratch = Scratch::new()?;
-    let network = Memory::network();
-    let builder = Router::builder().node_id(0);
-    let builder = match transport {
-        "memory" => builder.transport(network.clone()),
-        "ipc" => builder.transport(Ipc::bind(scratch.path().join("bench.sock"))),
-        _ => builder.transport(Tcp::bind("127.0.0.1:0")),
-    };
+fn measure(name: &str, meeting: &Meeting, bench: &Bench) -> Result<Vec<Row>> {
     let cluster = format!("bench-{:016x}", u64::from_le_bytes(crate::secret::random()?));
-    let router = builder.cluster(&cluster).open().wait()?;
-    let address = router.addresses().first().map(ToString::to_string).unwrap_or_default();
-    let other = match transport {
-        "memory" => Other::here(network, &address, &cluster)?,
-        _ => Other::start(&address, &cluster)?,
+    let transport = meeting.transport.clone();
+    let router =
+        Router::builder().node_id(0).shared_transport(transport.clone()).cluster(&cluster).open().wait()?;
+    let entrance = router.addresses().first().map(ToString::to_string).unwrap_or_default();
+    let other = match (name, &meeting.broker) {
+        ("memory", _) => Other::here(transport, &entrance, &cluster)?,
+        (_, broker) => Other::start(broker.as_deref().unwrap_or(&entrance), &cluster)?,
     };
     router.wait_for_peers(1).timeout(PATIENCE).wait()?;
     router.wait_for_listeners(STOP, 1).timeout(PATIENCE).wait()?;
-    let rows = bench.sizes.iter().map(|size| one(transport, *size, bench.seconds, &router)).collect();
+    let rows = bench.sizes.iter().map(|size| one(name, *size, bench.seconds, &router)).collect();
     router.emit(STOP, &0_u8).only_remote().wait()?;
     other.end();
     router.shutdown(PATIENCE).wait();

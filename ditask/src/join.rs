@@ -52,10 +52,10 @@ pub(crate) fn command(run: &Run, invitation: &Invitation<'_>) -> String {
     if run.mq_type != MqType::default() {
         flag("--mq-type", text(&name_of(&run.mq_type)));
     }
-    if let Some(host) = &run.redis_host {
+    if let Some(host) = &run.redis.host {
         flag("--redis-host", text(host));
     }
-    if let Some(port) = run.redis_port {
+    if let Some(port) = run.redis.port {
         flag("--redis-port", text(&port.to_string()));
     }
     if let Some(ports) = run.ports.as_deref().filter(|ports| !ports.is_empty()) {

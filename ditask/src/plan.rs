@@ -258,7 +258,7 @@ fn address(part: &str, wire: &Wire, groups: &[Group], around: &Surroundings) -> 
     let scheme = if let Wire::Ports(scheme) = wire { scheme } else { "tcp" };
     let text = if part.contains("://") { part.to_owned() } else { format!("{scheme}://{part}") };
     match text.parse::<Address>() {
-        Ok(address) => Ok(address.to_string()),
+        Ok(address) => Ok(address.as_str().to_owned()),
         Err(_) if !part.contains(':') => {
             Err(Fault::usage(format!("--attach-to `{part}` has no port, as in `{part}:{PORT}`")))
         }

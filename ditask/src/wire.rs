@@ -3,7 +3,7 @@
 use tidings::Address;
 
 use crate::{
-    arguments::{MqType, Protocol, Run},
+    arguments::{MqType, Protocol, RedisServer, Run},
     fault::{Fault, Result},
 };
 
@@ -32,14 +32,14 @@ impl Wire {
             None => match (run.mq_type, run.protocol) {
                 (MqType::Nng, Protocol::Tcp) => Self::Ports("tcp"),
                 (MqType::Nng, Protocol::Ipc) => Self::Ipc,
-                (MqType::Redis, _) => Self::redis(run),
+                (MqType::Redis, _) => Self::Broker(redis_at(&run.redis)),
                 (MqType::Nats, _) => Self::Broker(NATS.to_owned()),
                 (MqType::Zmq, _) => Self::Ports("zmq+tcp"),
             },
         };
         let is_redis = matches!(&wire, Self::Broker(address) if address.starts_with("redis"));
         for (flag, is_there) in
-            [("--redis-host", run.redis_host.is_some()), ("--redis-port", run.redis_port.is_some())]
+            [("--redis-host", run.redis.host.is_some()), ("--redis-port", run.redis.port.is_some())]
         {
             if is_there && !is_redis {
                 return Err(Fault::usage(format!("{flag} is of no use without `--mq-type redis`")));
@@ -55,7 +55,7 @@ impl Wire {
             "tcp" => Ok(Self::Ports("tcp")),
             "ipc" => Ok(Self::Ipc),
             "zmq" => Ok(Self::Ports("zmq+tcp")),
-            "redis" => Ok(Self::redis(run)),
+            "redis" => Ok(Self::Broker(redis_at(&run.redis))),
             "nats" => Ok(Self::Broker(NATS.to_owned())),
             other if !other.contains("://") => {
                 Err(Fault::usage(format!("--transport `{other}` is unknown: one of {known}")))
@@ -64,20 +64,15 @@ impl Wire {
                 let address: Address =
                     other.parse().map_err(|error| Fault::usage(format!("--transport: {error}")))?;
                 match address.scheme() {
-                    "redis" | "rediss" | "nats" => Ok(Self::Broker(address.to_string())),
+                    "redis" | "rediss" | "nats" => Ok(Self::Broker(address.as_str().to_owned())),
                     "tcp" | "zmq+tcp" => Err(Fault::usage(format!(
-                        "--transport `{other}`: say where to listen with --address and --ports, and whom to \
+                        "--transport `{address}`: say where to listen with --address and --ports, and whom to \
                          connect to with --attach-to"
                     ))),
-                    _ => Err(Fault::usage(format!("--transport `{other}` cannot be: one of {known}"))),
+                    _ => Err(Fault::usage(format!("--transport `{address}` cannot be: one of {known}"))),
                 }
             }
         }
-    }
-
-    fn redis(run: &Run) -> Self {
-        let host = run.redis_host.as_deref().unwrap_or(REDIS.0);
-        Self::Broker(format!("redis://{host}:{}", run.redis_port.unwrap_or(REDIS.1)))
     }
 
     /// Refuses what this wire has no use for.
@@ -117,6 +112,12 @@ impl Wire {
     }
 }
 
+/// The address of the Redis server that the command line names.
+pub(crate) fn redis_at(server: &RedisServer) -> String {
+    let host = server.host.as_deref().unwrap_or(REDIS.0);
+    format!("redis://{host}:{}", server.port.unwrap_or(REDIS.1))
+}
+
 /// A broker's address, without the password that it may have.
 pub(crate) fn shown(address: &str) -> String {
     let parts = address.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)));
@@ -149,7 +150,7 @@ mod tests {
             of(|run| run.transport = Some("zmq".into())).unwrap()
         );
         let redis = |run: &mut Run| {
-            (run.mq_type, run.redis_host, run.redis_port) = (MqType::Redis, Some("r".into()), Some(7));
+            (run.mq_type, run.redis.host, run.redis.port) = (MqType::Redis, Some("r".into()), Some(7));
         };
         assert_eq!(of(redis).unwrap(), Wire::Broker("redis://r:7".into()));
         assert_eq!(of(|run| run.transport = Some("redis://r:7".into())).unwrap(), of(redis).unwrap());
@@ -179,7 +180,7 @@ mod tests {
                 }),
                 "--ports",
             ),
-            (of(|run| run.redis_port = Some(1)), "--redis-port"),
+            (of(|run| run.redis.port = Some(1)), "--redis-port"),
             (of(|run| (run.protocol, run.address) = (Protocol::Ipc, Some("h".into()))), "--address"),
         ] {
             let fault = fault.unwrap_err();

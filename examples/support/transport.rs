@@ -7,6 +7,7 @@ use std::{env, sync::Arc};
 
 use server::Server;
 use tidings::{Address, BoxError, Transport, transport};
+use tidings_servers::Private;
 
 /// A server that this run has started, and the transport.
 type Chosen = (Option<Server>, Option<Arc<dyn Transport>>);
@@ -27,8 +28,8 @@ pub(crate) fn transport() -> Result<Chosen, BoxError> {
         (None | Some("ipc"), None) => return Ok((None, None)),
         (Some("tcp"), None) => (None, "tcp://127.0.0.1:0".to_owned()),
         (Some("zmq"), None) => (None, "zmq+tcp://127.0.0.1:0".to_owned()),
-        (Some("redis"), None) => server::redis()?,
-        (Some("nats"), None) => server::nats()?,
+        (Some("redis"), None) => server::start(|directory| Private::redis(directory, &[]))?,
+        (Some("nats"), None) => server::start(Private::nats)?,
         (Some(other), None) => {
             return Err(format!("unknown transport `{other}`: one of ipc, tcp, redis, nats, zmq").into());
         }

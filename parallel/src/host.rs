@@ -199,7 +199,7 @@ impl Hosted {
             processes: count,
             transport: Some(listening_on(&self.listen, self.advertise.as_deref())?),
             topology,
-            attach_to: self.attach_to,
+            attach_to: self.attach_to.into_iter().map(Into::into).collect(),
             node_ids: node_ids.into(),
             labels: self.labels,
             cluster: self.cluster,

@@ -1,7 +1,8 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use tidings_router_core::{
-    Address, Error, NodeId, Placement, Result, Router, RouterBuilder, Secret, Topology, Transport,
+    Address, AddressText, Error, NodeId, Placement, Result, Router, RouterBuilder, Secret, Topology,
+    Transport,
 };
 
 use crate::{host::Host, series::Series};
@@ -19,7 +20,7 @@ pub(crate) struct Plan {
     pub(crate) transport: Option<Arc<dyn Transport>>,
     pub(crate) topology: Topology,
     pub(crate) recoveries: u32,
-    pub(crate) attach_to: Vec<String>,
+    pub(crate) attach_to: Vec<AddressText>,
     pub(crate) address: Option<String>,
     pub(crate) ports: Option<Series<u16>>,
     pub(crate) node_ids: Series<u32>,

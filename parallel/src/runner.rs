@@ -63,7 +63,7 @@ impl Runner {
     /// Addresses outside of this run to connect to as well, added to those given before. In a star whose node
     /// 0 is in this run, only that one does.
     pub fn attach_to(mut self, addresses: impl IntoIterator<Item = impl ToString>) -> Self {
-        self.plan.attach_to.extend(addresses.into_iter().map(|address| address.to_string()));
+        self.plan.attach_to.extend(addresses.into_iter().map(|address| address.to_string().into()));
         self
     }
 

@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use crate::{Error, Result};
+use crate::{Error, Result, without_login};
 
 /// Every scheme that Tidings knows, with the cargo feature that compiles its transport in.
 const SCHEMES: [(&str, &str); 9] = [
@@ -17,6 +17,8 @@ const SCHEMES: [(&str, &str); 9] = [
 
 /// Where a node listens, as text: `ipc:///run/x.sock`, `tcp://host:port`; a bare `host:port` is tcp.
 ///
+/// Printing it does not tell who logs in at a broker, and with which password: [`as_str`](Self::as_str) does.
+///
 /// ```
 /// use tidings_router_core::Address;
 ///
@@ -24,6 +26,10 @@ const SCHEMES: [(&str, &str); 9] = [
 /// assert_eq!(address.to_string(), "tcp://10.0.0.7:50515");
 /// assert_eq!((address.scheme(), address.target()), ("tcp", "10.0.0.7:50515"));
 /// assert!("no-scheme-and-no-port".parse::<Address>().is_err());
+///
+/// let broker: Address = "redis://user:password@10.0.0.7".parse()?;
+/// assert_eq!(broker.to_string(), "redis://***@10.0.0.7");
+/// assert_eq!(broker.as_str(), "redis://user:password@10.0.0.7");
 /// # Ok::<(), tidings_router_core::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +46,11 @@ impl Address {
     /// [`Error::InvalidAddress`] when the scheme is unknown or the target does not fit it.
     pub fn new(scheme: &str, target: impl fmt::Display) -> Result<Self> {
         format!("{scheme}://{target}").parse()
+    }
+
+    /// All of it, with whatever is secret in it.
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 
     /// What stands before `://`.
@@ -69,7 +80,7 @@ impl FromStr for Address {
     type Err = Error;
 
     fn from_str(input: &str) -> Result<Self> {
-        let invalid = |reason: String| Error::InvalidAddress { input: input.to_owned(), reason };
+        let invalid = |reason: String| Error::invalid_address(input, reason);
         let text = match input.contains("://") {
             true => input.to_owned(),
             false if input.contains(':') && !input.contains('/') => format!("tcp://{input}"),
@@ -78,7 +89,8 @@ impl FromStr for Address {
         let scheme = text.find("://").unwrap_or_default();
         if !SCHEMES.iter().any(|(known, _)| *known == &text[..scheme]) {
             let known = SCHEMES.map(|(scheme, _)| scheme).join(", ");
-            return Err(invalid(format!("unknown scheme `{}`, known are {known}", &text[..scheme])));
+            let unknown = without_login(&text[..scheme]);
+            return Err(invalid(format!("unknown scheme `{unknown}`, known are {known}")));
         }
         let address = Self { text, scheme };
         if address.target().is_empty() {
@@ -98,12 +110,12 @@ impl FromStr for Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
+        f.pad(&without_login(&self.text))
     }
 }
 
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Address({})", self.text)
+        write!(f, "Address({self})")
     }
 }

@@ -1,8 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    Address, Error, Limits, NodeId, Policy, Result, Router, Secret, Topology, Transport, Wait, Wire,
-    node::Node,
+    Address, AddressText, Error, Limits, NodeId, Policy, Result, Router, Secret, Topology, Transport, Wait,
+    Wire, node::Node,
 };
 
 /// Describes a router; made by `Router::builder()`, ended by [`open`](Self::open), which checks everything.
@@ -14,7 +14,7 @@ pub struct RouterBuilder {
     pub(crate) cluster: Option<String>,
     pub(crate) topology: Topology,
     pub(crate) transports: Vec<Arc<dyn Transport>>,
-    pub(crate) attach_to: Vec<String>,
+    pub(crate) attach_to: Vec<AddressText>,
     pub(crate) secret: Option<Secret>,
     pub(crate) insecure: bool,
     pub(crate) policy: Policy,
@@ -87,7 +87,7 @@ impl RouterBuilder {
     /// Addresses of peers to connect to, added to those given before. [`open`](Self::open) returns when all are
     /// connected.
     pub fn attach_to(mut self, addresses: impl IntoIterator<Item = impl ToString>) -> Self {
-        self.attach_to.extend(addresses.into_iter().map(|address| address.to_string()));
+        self.attach_to.extend(addresses.into_iter().map(|address| AddressText::from(address.to_string())));
         self
     }
 

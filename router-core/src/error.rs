@@ -1,6 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
-use crate::{Address, NodeId, Topology};
+use crate::{Address, NodeId, Topology, without_login};
 
 /// Any error, as a source.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -15,7 +15,7 @@ pub enum Error {
     /// The text is no address.
     #[error("invalid address `{input}`: {reason}")]
     InvalidAddress {
-        /// The text.
+        /// The text, without who logs in and how.
         input: String,
         /// What is wrong with it.
         reason: String,
@@ -246,6 +246,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Says that a text is no address, without telling who logs in with it.
+    pub fn invalid_address(input: &str, reason: impl Into<String>) -> Self {
+        Self::InvalidAddress { input: without_login(input).into_owned(), reason: reason.into() }
+    }
+
     /// Wraps an error of the program's own code.
     pub fn failed(what: impl Into<String>, source: impl Into<BoxError>) -> Self {
         Self::Failed { what: what.into(), source: source.into() }

@@ -15,6 +15,7 @@
 //! * **All or nobody.** An emit is queued for everyone who gets it in one go, or for nobody.
 
 mod address;
+mod address_text;
 mod builder;
 mod bus;
 mod changes;
@@ -28,6 +29,8 @@ mod exchange;
 #[doc(hidden)]
 pub mod handler;
 mod hold;
+#[doc(hidden)]
+pub mod host;
 mod listener;
 mod loan;
 #[doc(hidden)]
@@ -64,6 +67,7 @@ mod wait;
 pub mod wire;
 
 pub use address::Address;
+pub use address_text::{AddressText, without_login};
 pub use builder::RouterBuilder;
 pub use bus::{Bus, Mailbox, Outgoing, Tap};
 pub use bytes::Bytes;

@@ -7,7 +7,7 @@ use tidings_router_core::{Event, Subscription};
 /// that a test that hangs says where.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// How far apart two looks of [`eventually`] are.
+/// How far apart two looks of [`eventually`] and [`found`] are.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// The output of `future`.
@@ -28,14 +28,30 @@ pub async fn deadline<F: IntoFuture>(what: &str, future: F) -> F::Output {
 ///
 /// When it has not within [`DEADLINE`].
 pub async fn eventually(what: &str, mut reached: impl FnMut() -> bool) {
-    let mut look = tokio::time::interval(LOOK);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    deadline(what, async {
-        while !reached() {
-            look.tick().await;
+    deadline(what, look_until(|| reached().then_some(()))).await;
+}
+
+/// The same for what takes more than a word to say: `look` returns it, or what it has seen instead.
+///
+/// # Panics
+///
+/// When it is not there within [`DEADLINE`], with what was seen last.
+pub async fn found<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
+    let mut seen = String::new();
+    let looked = look_until(|| look().map_err(|instead| seen = instead).ok());
+    let found = tokio::time::timeout(DEADLINE, looked).await;
+    found.unwrap_or_else(|_| panic!("no {what} within {DEADLINE:?}, but {seen}"))
+}
+
+async fn look_until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let mut pause = tokio::time::interval(LOOK);
+    pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        if let Some(found) = look() {
+            return found;
         }
-    })
-    .await;
+        pause.tick().await;
+    }
 }
 
 /// The next event of a subscription.

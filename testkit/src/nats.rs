@@ -1,12 +1,8 @@
 use std::{fs, path::Path};
 
-use crate::{Guarded, PrivateDir};
+use tidings_servers::Guarded;
 
-/// Ports that no outgoing connection of this machine is given, so that a server gets its own one again.
-const PORTS: std::ops::Range<u16> = 15_000..32_000;
-
-/// How many ports are tried that somebody else has.
-const TRIES: usize = 20;
+use crate::{PrivateDir, ports::Port};
 
 /// What it writes when it can be connected to.
 const READY: &str = "Server is ready";
@@ -15,9 +11,7 @@ const READY: &str = "Server is ready";
 #[derive(Debug)]
 pub struct NatsServer {
     server: Option<Guarded>,
-    port: u16,
-    /// It has had its port, and keeps it.
-    settled: bool,
+    port: Port,
     directory: PrivateDir,
 }
 
@@ -57,12 +51,12 @@ impl NatsServer {
         let directory = PrivateDir::new();
         let config = config.replace("$DIR", &directory.path().display().to_string());
         fs::write(directory.join("nats.conf"), config).expect("a private directory can be written to");
-        Self { server: None, port: fastrand::u16(PORTS), settled: false, directory }
+        Self { server: None, port: Port::new(), directory }
     }
 
     /// Where it is, without a scheme.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.port.number())
     }
 
     /// Where it is.
@@ -87,22 +81,16 @@ impl NatsServer {
     /// As [`start`](Self::start) does.
     pub fn restart(&mut self) {
         self.kill();
-        for _ in 0..TRIES {
-            let port = self.port.to_string();
-            let arguments = ["-a", "127.0.0.1", "-p", &port, "-c", "nats.conf"];
-            match Guarded::start("nats-server", &arguments, self.directory.path(), READY) {
-                Ok(server) => {
-                    self.server = Some(server);
-                    self.settled = true;
-                    return;
-                }
-                Err(written) if self.settled || !written.contains("address already in use") => {
-                    panic!("nats-server did not start:\n{written}");
-                }
-                Err(_) => self.port = fastrand::u16(PORTS),
-            }
-        }
-        panic!("there is no port for nats-server");
+        let directory = self.directory.path();
+        self.server = Some(self.port.start(|port| {
+            let port = port.to_string();
+            Guarded::start(
+                "nats-server",
+                &["-a", "127.0.0.1", "-p", &port, "-c", "nats.conf"],
+                directory,
+                READY,
+            )
+        }));
     }
 
     /// The process.

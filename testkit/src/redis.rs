@@ -4,18 +4,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Guarded, PrivateDir};
+use tidings_servers::{Guarded, Private};
 
-/// A private Redis server on a socket file. It is gone when this is dropped.
+use crate::{PrivateDir, ports::Port};
+
+/// A private Redis server on a socket file, and on a port of loopback if it is told so. It is gone when this is dropped.
 #[derive(Debug)]
 pub struct RedisServer {
-    server: Option<Guarded>,
+    server: Option<Private>,
     settings: Vec<String>,
+    port: Port,
     directory: PrivateDir,
 }
-
-/// What it writes when it can be connected to, with a large or a small letter in front.
-const READY: &str = "eady to accept connections";
 
 impl RedisServer {
     /// Starts one with default settings.
@@ -23,32 +23,38 @@ impl RedisServer {
         Self::with(&[])
     }
 
-    /// Starts one with settings as on its command line: `["--requirepass", "x"]`. `DIR` in them stands for its directory.
+    /// Starts one with settings as on its command line: `["--requirepass", "x"]`. `DIR` in them stands for its directory,
+    /// and `PORT` for a port that nobody else has.
     ///
     /// # Panics
     ///
     /// When it does not start.
     pub fn with(settings: &[&str]) -> Self {
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let mut server = Self { server: None, settings, directory: PrivateDir::new() };
+        let mut server = Self { server: None, settings, port: Port::new(), directory: PrivateDir::new() };
         server.run();
         server
     }
 
     fn run(&mut self) {
         let directory = self.directory.path().display().to_string();
-        let settings: Vec<String> =
-            self.settings.iter().map(|text| text.replace("DIR", &directory)).collect();
-        let mut arguments =
-            vec!["--port", "0", "--unixsocket", "redis.sock", "--save", "", "--appendonly", "no"];
-        arguments.extend(settings.iter().map(String::as_str));
-        let server = Guarded::start("redis-server", &arguments, self.directory.path(), READY);
-        self.server = Some(server.unwrap_or_else(|written| panic!("redis-server did not start:\n{written}")));
+        let place = self.directory.path();
+        let server = self.port.start(|port| {
+            let filled = |text: &String| text.replace("DIR", &directory).replace("PORT", &port.to_string());
+            let settings: Vec<String> = self.settings.iter().map(filled).collect();
+            Private::redis(place, &settings.iter().map(String::as_str).collect::<Vec<_>>())
+        });
+        self.server = Some(server);
     }
 
     /// The socket file.
     pub fn socket(&self) -> PathBuf {
         self.directory.join("redis.sock")
+    }
+
+    /// What `PORT` stands for.
+    pub fn port(&self) -> u16 {
+        self.port.number()
     }
 
     /// Its directory, for certificates and the like.
@@ -80,7 +86,7 @@ impl RedisServer {
     ///
     /// While it is killed.
     pub fn process(&self) -> &Guarded {
-        self.server.as_ref().expect("the server runs")
+        self.server.as_ref().expect("the server runs").process()
     }
 
     /// Has it do something, and returns its answer as text: what a line says, or all lines of a list.

@@ -12,6 +12,7 @@ mod hostile_input;
 mod nats;
 mod observers;
 mod opening;
+mod passwords;
 mod pinned_api;
 mod redis;
 mod setups;

@@ -1,10 +1,11 @@
 //! A Redis server that fails in every way, and what a node makes of it.
 
-use std::time::Duration;
+use std::{fs, path::PathBuf, time::Duration};
 
-use tidings::{Bytes, DropReason, Error, Router, RouterBuilder, Topology, transport::Redis};
+use tidings::{Bytes, DropReason, Error, Router, RouterBuilder, Topology, error_chain, transport::Redis};
 use tidings_testkit::{
-    Checker, Cluster, DEADLINE, Numbered, RedisServer, Setup, cases, deadline, eventually, next, run, tokio,
+    Checker, Cluster, DEADLINE, Numbered, PrivateDir, RedisServer, Setup, cases, deadline, eventually, next,
+    run, tokio,
 };
 
 fn setup(server: &RedisServer) -> Setup {
@@ -162,6 +163,73 @@ fn a_wrong_password_is_refused_and_not_told() {
         assert!(error.contains("password") && !error.contains("hunter2"), "{error}");
         assert!(refusal(Redis::connect(server.url())).await.contains("NOAUTH"));
         deadline("node", node(0, with("right")).open()).await.unwrap();
+    });
+}
+
+/// A server that speaks TLS on a port, with a certificate for `localhost` that is at the path returned.
+fn encrypted(files: &PrivateDir) -> (RedisServer, PathBuf) {
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, secret) = (files.join("certificate.pem"), files.join("key.pem"));
+    fs::write(&certificate, key.cert.pem()).unwrap();
+    fs::write(&secret, key.signing_key.serialize_pem()).unwrap();
+    let [certificate_path, secret_path] = [&certificate, &secret].map(|path| path.to_str().unwrap());
+    let server = RedisServer::with(&[
+        "--bind",
+        "127.0.0.1",
+        "--tls-port",
+        "PORT",
+        "--tls-cert-file",
+        certificate_path,
+        "--tls-key-file",
+        secret_path,
+        "--tls-ca-cert-file",
+        certificate_path,
+        "--tls-auth-clients",
+        "no",
+    ]);
+    (server, certificate)
+}
+
+#[test]
+fn nodes_meet_over_tls_at_a_server_whose_certificate_names_it() {
+    run("tls", || async {
+        let files = PrivateDir::new();
+        let (server, certificate) = encrypted(&files);
+        let url = format!("rediss://localhost:{}", server.port());
+        let setup = Setup::new(Topology::Mesh, move |_directory, _number| {
+            Redis::connect(url.clone()).certificate_authority(&certificate)
+        });
+        cases::delivery::burst(&setup, 2, 2_000, 64).await;
+        cases::delivery::burst(&setup, 2, 4, 1 << 20).await;
+    });
+}
+
+#[test]
+fn a_certificate_of_another_name_or_of_nobody_known_is_refused() {
+    run("wrong certificate", || async {
+        let files = PrivateDir::new();
+        let (server, certificate) = encrypted(&files);
+        let at = |host: &str| Redis::connect(format!("rediss://user:hunter2@{host}:{}", server.port()));
+        for wrong in [at("127.0.0.1").certificate_authority(&certificate), at("localhost")] {
+            let error = refusal(wrong).await;
+            assert!(error.contains("certificate") && error.contains(".certificate_authority(..)"), "{error}");
+            assert!(!error.contains("hunter2") && !error.contains("database"), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_server_without_tls_is_unreachable_over_it_and_the_error_says_what_to_look_at() {
+    run("no tls", || async {
+        let server = RedisServer::with(&["--bind", "127.0.0.1", "--port", "PORT"]);
+        let url = format!("rediss://user:hunter2@127.0.0.1:{}", server.port());
+        let limit = Duration::from_millis(300);
+        let opening = node(0, Redis::connect(url)).connect_timeout(limit).open();
+        let error = deadline("answer", opening).await.unwrap_err();
+        assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+        let said = error_chain(&error);
+        assert!(said.contains(&format!("127.0.0.1:{}", server.port())) && said.contains("TLS"), "{said}");
+        assert!(!format!("{error:?}{said}").contains("hunter2"), "{error:?}");
     });
 }
 

@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
+mod bridges;
+mod cut_off;
 mod entries;
 mod harness;
 mod idle;
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         redis::cases(),
         stopped_peer::cases(),
         networks::cases(),
+        bridges::cases(),
         nats::cases(),
     ];
     harness::run(groups.into_iter().flatten().collect(), remote::end_all)

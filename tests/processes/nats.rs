@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tidings_testkit::NatsServer;
 
-use crate::{harness::Case, place::Place, remote::Remote, settings::Settings};
+use crate::{cut_off, harness::Case, place::Place, remote::Remote, settings::Settings};
 
 /// How long after a death the others may take to tell it: until they say something to it, which the heartbeat (2 s)
 /// does, and the server answers. It is less than the time after which a silent link is dead (8 s).
@@ -22,6 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::always("nats::a_node_that_is_killed_while_idle_is_noticed", || killed(false)),
         Case::always("nats::a_node_that_is_killed_amid_a_flood_is_noticed", || killed(true)),
         Case::always("nats::a_node_that_is_stopped_holds_nobody_up", stopped),
+        Case::always("nats::a_slow_consumer_that_the_server_cuts_off_loses_nothing", slow),
     ]
 }
 
@@ -89,4 +90,12 @@ fn stopped() -> String {
     meet([&mut first, &mut victim, &mut second]);
     [first, victim, second].iter_mut().for_each(Remote::shut_down);
     format!("open after {opened:?}")
+}
+
+fn slow() -> String {
+    const CUT: &str = "Slow Consumer Detected";
+    let server = NatsServer::with_config("write_deadline: \"200ms\"\nmax_pending: 1MB\n");
+    let figures = cut_off::cut_off(&server.url(), || server.process().written().contains(CUT));
+    let times = server.process().written().matches(CUT).count();
+    format!("{figures}; cut off {times} times")
 }

@@ -6,6 +6,8 @@ use std::{
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
+use crate::harness::{Case, Outcome};
+
 /// The two ends of the wire, inside the namespaces and nowhere else.
 pub(crate) const ADDRESSES: [&str; 2] = ["10.213.7.1", "10.213.7.2"];
 
@@ -19,7 +21,7 @@ pub(crate) struct Network {
 }
 
 /// Why the network tests cannot run here, if they cannot.
-pub(crate) fn missing() -> Option<String> {
+fn missing() -> Option<String> {
     let probe = || -> Result<(), String> {
         let network = Network::new()?;
         network.filter(0, "input", "ip protocol tcp numgen random mod 100 < 1 drop")
@@ -27,8 +29,19 @@ pub(crate) fn missing() -> Option<String> {
     probe().err()
 }
 
+/// A case that needs networks of its own. Where none can be made it is skipped, or fails if they are required.
+pub(crate) fn case(name: impl Into<String>, body: impl FnOnce() -> String + Send + 'static) -> Case {
+    Case::new(name, || match missing() {
+        None => Outcome::Passed(body()),
+        Some(reason) => {
+            assert!(!is_required(), "the network tests cannot run here: {reason}");
+            Outcome::Skipped(reason)
+        }
+    })
+}
+
 /// Whether a test that cannot run is one that fails.
-pub(crate) fn is_required() -> bool {
+fn is_required() -> bool {
     env::var("CI").is_ok_and(|value| value == "true")
         || env::var("TIDINGS_TEST_REQUIRE").is_ok_and(|value| value.contains("netns"))
 }
@@ -64,10 +77,16 @@ impl Network {
         Ok(network)
     }
 
-    /// The beginning of a command line that runs in one of the two.
+    /// The words that a command line begins with that runs in one of the two.
+    pub(crate) fn words(&self, side: usize) -> [&str; 4] {
+        ["ip", "netns", "exec", &self.names[side]]
+    }
+
+    /// The same, as the beginning of a command.
     pub(crate) fn inside(&self, side: usize) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.names[side]]);
+        let [ip, arguments @ ..] = self.words(side);
+        let mut command = Command::new(ip);
+        command.args(arguments);
         command
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tidings_testkit::Stopwatch;
 
 use crate::{
-    harness::{Case, Outcome},
+    harness::Case,
     netns::{self, ADDRESSES, Network},
     place::Place,
     remote::Remote,
@@ -27,19 +27,15 @@ pub(crate) fn cases() -> Vec<Case> {
         ("a_tenth_of_all_packets_lost_loses_no_message", packets_are_lost),
         ("a_wire_that_is_down_for_a_while_loses_nothing", wire_is_down),
     ];
-    let case = |(name, body): (&str, Body)| Case::new(format!("netns::{name}"), move || in_namespaces(body));
+    let case = |(name, body): (&str, Body)| netns::case(format!("netns::{name}"), move || with_pair(body));
     cases.map(case).into()
 }
 
-fn in_namespaces(body: Body) -> Outcome {
-    if let Some(reason) = netns::missing() {
-        assert!(!netns::is_required(), "the network tests cannot run here: {reason}");
-        return Outcome::Skipped(reason);
-    }
+fn with_pair(body: Body) -> String {
     let mut pair = Pair::start();
     let figures = body(&mut pair);
     pair.nodes.iter_mut().for_each(Remote::shut_down);
-    Outcome::Passed(figures)
+    figures
 }
 
 /// Node 0 listens, node 1 dials it, over TCP.

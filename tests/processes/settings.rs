@@ -9,7 +9,7 @@ use tidings::{Address, Policy, RouterBuilder, Secret, Topology, transport};
 pub(crate) struct Settings {
     pub(crate) id: u32,
     pub(crate) topology: Topology,
-    /// An address to listen on, or [`PRIVATE`] or [`PRIVATE_BUSY`].
+    /// An address to listen on, or [`PRIVATE`] or [`PRIVATE_BUSY`]; several of them are separated by commas.
     pub(crate) listen: String,
     pub(crate) attach_to: Vec<String>,
     /// Its place in [`POLICIES`].
@@ -115,14 +115,14 @@ impl Settings {
             .handshake_timeout(Duration::from_millis(500))
             .connect_timeout(Duration::from_secs(20))
             .attach_to(&self.attach_to);
-        let builder = match self.listen.as_str() {
+        let builder = self.listen.split(',').fold(builder, |builder, listen| match listen {
             PRIVATE => builder.transport(transport::Ipc::new()),
             PRIVATE_BUSY => builder.transport(transport::Ipc::new().busy_poll(true)),
             address => {
                 let address: Address = address.parse().unwrap();
                 builder.shared_transport(transport::listening_on(&address).unwrap())
             }
-        };
+        });
         if self.guarded { builder.secret(Secret::from_bytes([7; 32])) } else { builder }
     }
 }

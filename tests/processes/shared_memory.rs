@@ -1,15 +1,15 @@
 //! One of two processes that share memory dies while it writes a slot, or while it holds one: the other one has
 //! what it was given, and in the end nothing of it is left.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::{fs, time::Instant};
+
+use tidings_testkit::found;
 
 use crate::{
     harness::Case,
+    node::block_on,
     place::{Over, Place},
-    remote::{PATIENCE, Remote},
+    remote::Remote,
     settings::Settings,
 };
 
@@ -113,17 +113,17 @@ fn killed(victim: Victim, moment: Moment) -> String {
 /// Waits until the survivor has all of its own memory, and nothing of the other one's.
 fn nothing_is_left(survivor: &mut Remote, all: u64, before: &Possession) -> String {
     let since = Instant::now();
-    loop {
+    let look = || {
         let slots = survivor.ask("slots", "slots")[0];
         let now = Possession::of(survivor);
-        if slots == all && now.mappings == 0 && now.descriptors <= before.descriptors {
-            return format!("nothing is left after {:?}", since.elapsed());
+        match slots == all && now.mappings == 0 && now.descriptors <= before.descriptors {
+            true => Ok(()),
+            false => Err(format!(
+                "{slots} of {all} slots are free, {now:?}, before it was {before:?}; open: {:?}",
+                open_files(survivor)
+            )),
         }
-        assert!(
-            since.elapsed() < PATIENCE,
-            "{slots} of {all} slots are free, {now:?}, before it was {before:?}; open: {:?}",
-            open_files(survivor)
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    };
+    block_on(found("end of what the dead one had", look));
+    format!("nothing is left after {:?}", since.elapsed())
 }

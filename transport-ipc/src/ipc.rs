@@ -122,8 +122,8 @@ impl Ipc {
 
     fn placed(&self, placement: &Placement) -> Result<Self> {
         if let Some(address) = &placement.address {
-            let reason = "unix sockets have no address of a machine: leave it out, or use tcp".to_owned();
-            return Err(Error::InvalidAddress { input: address.clone(), reason });
+            let reason = "unix sockets have no address of a machine: leave it out, or use tcp";
+            return Err(Error::invalid_address(address, reason));
         }
         let path = match &self.path {
             None => placement.directory.join(format!("{}.sock", placement.index)),

@@ -1,7 +1,7 @@
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use tidings_router_core::{
-    Address, BoxFuture, Bus, Capability, Error, Placement, Result, Tap, Transport, Wire, runtime,
+    Address, AddressText, BoxFuture, Bus, Capability, Error, Placement, Result, Tap, Transport, Wire, runtime,
 };
 use tokio::{sync::oneshot, time::timeout};
 
@@ -33,7 +33,7 @@ const PREFIX: &str = "tidings";
 #[derive(Clone)]
 #[must_use = "a `Nats` is a configuration: give it to `.transport(..)`"]
 pub struct Nats {
-    servers: String,
+    servers: AddressText,
     login: Option<Login>,
     root_certificates: Option<PathBuf>,
     prefix: String,
@@ -50,7 +50,12 @@ impl Nats {
     /// within `.connect_timeout(..)`, and with [`Error::Refused`] if it takes no such user, permits too little, or has no
     /// certificate that we trust.
     pub fn connect(url: impl ToString) -> Self {
-        Self { servers: url.to_string(), login: None, root_certificates: None, prefix: PREFIX.to_owned() }
+        Self {
+            servers: url.to_string().into(),
+            login: None,
+            root_certificates: None,
+            prefix: PREFIX.to_owned(),
+        }
     }
 
     /// Logs in with a user's name and password. This and the others below take the place of what the URL says, and the
@@ -98,7 +103,7 @@ impl Nats {
 impl fmt::Debug for Nats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Nats")
-            .field("servers", &server::without_login(&self.servers))
+            .field("servers", &self.servers)
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }

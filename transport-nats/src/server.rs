@@ -23,7 +23,7 @@ impl Server {
         list.split(',')
             .map(|url| Self::parse(url.trim()))
             .collect::<Result<_, String>>()
-            .map_err(|reason| Error::InvalidAddress { input: without_login(list), reason })
+            .map_err(|reason| Error::invalid_address(list, reason))
     }
 
     fn parse(url: &str) -> Result<Self, String> {
@@ -71,14 +71,6 @@ impl fmt::Display for Server {
 /// All of them, without logins.
 pub(crate) fn all(servers: &[Server]) -> String {
     servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-}
-
-/// A list that may be wrong, without whatever may be a login in it.
-pub(crate) fn without_login(list: &str) -> String {
-    match list.rsplit_once('@') {
-        Some((_, rest)) => format!("***@{rest}"),
-        None => list.to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, ProtocolVersion,
     RedisError, TlsCertificates,
 };
-use tidings_router_core::{Address, Error, Mailbox, Result, Tap};
+use tidings_router_core::{Address, BoxError, Error, Mailbox, Result, Tap};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
@@ -36,7 +36,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(redis: &Redis) -> Result<Self> {
-        let invalid = |reason: String| Error::InvalidAddress { input: redacted(&redis.url), reason };
+        let invalid = |reason: String| Error::invalid_address(&redis.url, reason);
         let info = redis.url.as_str().into_connection_info().map_err(|error| invalid(error.to_string()))?;
         let address = match info.addr() {
             ConnectionAddr::Unix(path) => path.display().to_string(),
@@ -89,7 +89,7 @@ impl Server {
                 Err(_) => {}
             }
             if Instant::now() + pause >= deadline {
-                let source = last.map(Into::into);
+                let source = self.failure(last);
                 return Err(Error::Unreachable { address: self.address.clone(), after, source });
             }
             sleep(pause).await;
@@ -132,12 +132,31 @@ impl Server {
         }
     }
 
+    /// Why the last try failed.
+    fn failure(&self, last: Option<RedisError>) -> Option<BoxError> {
+        if !self.is_encrypted() {
+            return last.map(Into::into);
+        }
+        // A server that does not speak TLS need not answer at all.
+        let said = last.map_or_else(|| "no answer".to_owned(), |error| error.to_string());
+        Some(format!("{said}; `rediss://` is for a port where the server speaks TLS").into())
+    }
+
+    fn is_encrypted(&self) -> bool {
+        matches!(self.client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. })
+    }
+
     fn refused(&self, error: &RedisError) -> Error {
-        let reason = format!(
-            "{error}; the user, password and database are those of the URL of `Redis::connect`, and the user needs \
-             the commands and channels that its docs name"
-        );
-        Error::Refused { address: self.address.to_string(), reason }
+        let advice = match is_wrong_certificate(error) {
+            true => {
+                "the URL has to name the host as its certificate does, and `.certificate_authority(..)` says whom to trust"
+            }
+            false => {
+                "the user, password and database are those of the URL of `Redis::connect`, and the user needs the \
+                 commands and channels that its docs name"
+            }
+        };
+        Error::Refused { address: self.address.to_string(), reason: format!("{error}; {advice}") }
     }
 }
 
@@ -148,27 +167,23 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     })
 }
 
-/// The URL without what stands between the scheme and the host.
-fn redacted(url: &str) -> String {
-    match (url.split_once("://"), url.rfind('@')) {
-        (Some((scheme, _)), Some(at)) => format!("{scheme}://..{}", &url[at..]),
-        _ => url.to_owned(),
-    }
-}
-
 /// Whether trying again is of no use.
 fn is_refusal(error: &RedisError) -> bool {
     let code = error.code().unwrap_or_default();
-    let wrong_certificate = || {
-        let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-        source.is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
-    };
     matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig)
         || matches!(code, "NOAUTH" | "WRONGPASS" | "NOPERM")
         || (matches!(error.kind(), ErrorKind::Server(_))
             && !matches!(code, "LOADING" | "BUSY" | "TRYAGAIN" | "MASTERDOWN"))
-        || (error.kind() == ErrorKind::Io
-            && (wrong_certificate() || error.to_string().contains("certificate")))
+        || is_wrong_certificate(error)
+}
+
+/// Whether one of the two ends does not like the other one's certificate. Whatever else TLS finds wrong may be a server
+/// that is about to end.
+fn is_wrong_certificate(error: &RedisError) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    let tls = source.and_then(io::Error::get_ref).and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
+        || (error.kind() == ErrorKind::Io && error.to_string().contains("certificate"))
 }
 
 #[cfg(test)]

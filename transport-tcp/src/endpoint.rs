@@ -1,6 +1,6 @@
-use std::{fmt, net::Ipv6Addr};
+use std::fmt;
 
-use tidings_router_core::{Address, Error, Result};
+use tidings_router_core::{Address, Error, Result, host::host_and_port};
 
 /// The scheme of its addresses.
 pub(crate) const SCHEME: &str = "tcp";
@@ -20,17 +20,12 @@ impl Endpoint {
     ///
     /// [`Error::InvalidAddress`].
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let invalid =
-            |reason: &str| Error::InvalidAddress { input: text.to_owned(), reason: reason.to_owned() };
         let address: Address = text.parse()?;
         if address.scheme() != SCHEME {
-            return Err(invalid("the scheme is not `tcp`"));
+            return Err(Error::invalid_address(text, "the scheme is not `tcp`"));
         }
-        let parts = address.target().rsplit_once(':').map(|(host, port)| (host, port.parse()));
-        let Some((host, Ok(port))) = parts else {
-            return Err(invalid("no port, as in `tcp://host:port`"));
-        };
-        Ok(Self { host: host_of(host)?, port })
+        let (host, port) = host_and_port(address.target())?;
+        Ok(Self { host, port })
     }
 
     /// The address that it is.
@@ -50,28 +45,6 @@ impl fmt::Display for Endpoint {
             false => write!(f, "{}:{}", self.host, self.port),
         }
     }
-}
-
-/// Reads a host: a name, or an address with or without brackets.
-///
-/// # Errors
-///
-/// [`Error::InvalidAddress`], also when a port stands behind it.
-pub(crate) fn host_of(text: &str) -> Result<String> {
-    let invalid = |reason: &str| Error::InvalidAddress { input: text.to_owned(), reason: reason.to_owned() };
-    let host = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    if host.is_empty() {
-        return Err(invalid("no host; `0.0.0.0` stands for all addresses of this machine"));
-    }
-    // A zone, as in `fe80::1%eth0`, belongs to the address.
-    let without_zone = host.split_once('%').map_or(host, |(address, _)| address);
-    if host.contains(':') && without_zone.parse::<Ipv6Addr>().is_err() {
-        return Err(invalid("neither a host name nor an address; a port does not belong here"));
-    }
-    if host.contains(['/', '@', '[', ']', ' ']) {
-        return Err(invalid("a host name has no such characters"));
-    }
-    Ok(host.to_owned())
 }
 
 #[cfg(test)]
@@ -101,12 +74,5 @@ mod tests {
             let error = Endpoint::parse(text).unwrap_err();
             assert!(matches!(error, Error::InvalidAddress { .. }), "{text}: {error}");
         }
-    }
-
-    #[test]
-    fn a_host_comes_without_a_port() {
-        assert_eq!(host_of("[::1]").unwrap(), "::1");
-        assert_eq!(host_of("::1").unwrap(), "::1");
-        assert!(host_of("10.0.0.7:50515").is_err());
     }
 }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use tidings_router_core::{
-    Acceptor, Address, BoxFuture, Capability, Connector, Error, Link, ListenContext, Placement, Result,
-    Transport, Wire, outward::reachable,
+    Acceptor, Address, AddressText, BoxFuture, Capability, Connector, Error, Link, ListenContext, Placement,
+    Result, Transport, Wire, host::host_of, outward::reachable,
 };
 use tokio::{
     net::{TcpSocket, TcpStream, lookup_host},
@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     acceptor::TcpAcceptor,
-    endpoint::{Endpoint, SCHEME, host_of},
+    endpoint::{Endpoint, SCHEME},
     link::TcpLink,
 };
 
@@ -40,7 +40,7 @@ const USER_TIMEOUT: Duration = Duration::from_secs(8);
 #[derive(Debug, Clone)]
 #[must_use = "a `Tcp` is a configuration: give it to `.transport(..)`"]
 pub struct Tcp {
-    listen: String,
+    listen: AddressText,
     advertise: Option<String>,
     user_timeout: Duration,
 }
@@ -52,7 +52,7 @@ impl Tcp {
     /// the port is taken, with [`Error::SecretRequired`] if other machines can reach the address and the
     /// router has no secret, and with [`Error::InvalidAddress`] or [`Error::Listen`] for everything else.
     pub fn bind(address: impl ToString) -> Self {
-        Self { listen: address.to_string(), advertise: None, user_timeout: USER_TIMEOUT }
+        Self { listen: address.to_string().into(), advertise: None, user_timeout: USER_TIMEOUT }
     }
 
     /// The host, a name or an address without a port, that other nodes are told to dial.
@@ -87,13 +87,13 @@ impl Tcp {
             (None, 0) => 0,
             (None, first) => {
                 let port = u16::try_from(placement.index).ok().and_then(|index| first.checked_add(index));
-                port.ok_or_else(|| Error::InvalidAddress {
-                    input: self.listen.clone(),
-                    reason: format!("the port, counted up by {}, is beyond 65535", placement.index),
+                port.ok_or_else(|| {
+                    let reason = format!("the port, counted up by {}, is beyond 65535", placement.index);
+                    Error::invalid_address(&self.listen, reason)
                 })?
             }
         };
-        Ok(Self { listen: Endpoint { host, port }.to_string(), ..self.clone() })
+        Ok(Self { listen: Endpoint { host, port }.to_string().into(), ..self.clone() })
     }
 }
 
@@ -152,7 +152,7 @@ impl Connector for Tcp {
     fn dial<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<Arc<dyn Link>>> {
         Box::pin(async move {
             let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
-            let endpoint = Endpoint::parse(&address.to_string()).map_err(invalid)?;
+            let endpoint = Endpoint::parse(address.as_str()).map_err(invalid)?;
             let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
             for target in lookup_host((endpoint.host.as_str(), endpoint.port)).await? {
                 match connect(target).await {
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     fn placed(tcp: Tcp, placement: &Placement) -> Result<String> {
-        tcp.placed(placement).map(|tcp| tcp.listen)
+        tcp.placed(placement).map(|tcp| tcp.listen.to_string())
     }
 
     fn placement(index: usize, address: Option<&str>, port: Option<u16>) -> Placement {

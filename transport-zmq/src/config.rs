@@ -1,13 +1,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tidings_router_core::{Capability, Error, Placement, Result, Transport, Wire};
-
-use crate::{
-    connector::ZmqConnector,
-    curve::Curve,
-    endpoint::{Endpoint, host_of},
-    guests::Doors,
+use tidings_router_core::{
+    AddressText, Capability, Error, Placement, Result, Transport, Wire, host::host_of,
 };
+
+use crate::{connector::ZmqConnector, curve::Curve, endpoint::Endpoint, guests::Doors};
 
 /// The default of [`Zmq::guest_queue`].
 const GUEST_QUEUE: usize = 10_000;
@@ -27,9 +24,9 @@ const GUEST_QUEUE: usize = 10_000;
 #[derive(Debug, Clone)]
 #[must_use = "a `Zmq` is a configuration: give it to `.transport(..)`"]
 pub struct Zmq {
-    pub(crate) listen: String,
+    pub(crate) listen: AddressText,
     pub(crate) advertise: Option<String>,
-    pub(crate) guests: Option<String>,
+    pub(crate) guests: Option<AddressText>,
     pub(crate) guest_queue: usize,
     pub(crate) curve: Option<Curve>,
     /// Of the node that uses this very configuration, or a clone of it.
@@ -46,7 +43,7 @@ impl Zmq {
     /// else.
     pub fn bind(address: impl ToString) -> Self {
         Self {
-            listen: address.to_string(),
+            listen: address.to_string().into(),
             advertise: None,
             guests: None,
             guest_queue: GUEST_QUEUE,
@@ -72,7 +69,7 @@ impl Zmq {
     ///
     /// Default: nobody.
     pub fn guests(self, endpoint: impl ToString) -> Self {
-        Self { guests: Some(endpoint.to_string()), ..self }
+        Self { guests: Some(endpoint.to_string().into()), ..self }
     }
 
     /// How many messages may wait for one guest before ZeroMQ drops what comes, and how many of one guest's before they
@@ -111,7 +108,7 @@ impl Zmq {
     }
 }
 
-fn placed(configured: &str, placement: &Placement, step: usize, port: Option<u16>) -> Result<String> {
+fn placed(configured: &str, placement: &Placement, step: usize, port: Option<u16>) -> Result<AddressText> {
     let endpoint = match Endpoint::parse(configured)? {
         Endpoint::Tcp { host, port: first } => {
             let host = placement.address.as_deref().map_or(Ok(host), host_of)?;
@@ -121,9 +118,10 @@ fn placed(configured: &str, placement: &Placement, step: usize, port: Option<u16
                 (None, first) => {
                     let up = placement.index.checked_mul(step).and_then(|up| u16::try_from(up).ok());
                     let port = up.and_then(|up| first.checked_add(up));
-                    port.ok_or_else(|| Error::InvalidAddress {
-                        input: configured.to_owned(),
-                        reason: format!("the port, counted up for node {}, is beyond 65535", placement.index),
+                    port.ok_or_else(|| {
+                        let reason =
+                            format!("the port, counted up for node {}, is beyond 65535", placement.index);
+                        Error::invalid_address(configured, reason)
                     })?
                 }
             };
@@ -131,7 +129,7 @@ fn placed(configured: &str, placement: &Placement, step: usize, port: Option<u16
         }
         Endpoint::Ipc(path) => Endpoint::Ipc(format!("{}.{}", path.display(), placement.index).into()),
     };
-    Ok(endpoint.to_string())
+    Ok(endpoint.to_string().into())
 }
 
 impl Transport for Zmq {
@@ -161,10 +159,10 @@ mod tests {
     fn nodes_of_one_launch_and_their_guests_get_endpoints_of_their_own() {
         let zmq = Zmq::bind("tcp://127.0.0.1:7000").guests("tcp://127.0.0.1:8000");
         let placed = zmq.placed(&Placement::new(3, "/launch")).unwrap();
-        assert_eq!(placed.listen, "tcp://127.0.0.1:7003");
+        assert_eq!(&*placed.listen, "tcp://127.0.0.1:7003");
         assert_eq!(placed.guests.as_deref(), Some("tcp://127.0.0.1:8006"));
         let placed = Zmq::bind("ipc:///run/x").placed(&Placement::new(3, "/launch")).unwrap();
-        assert_eq!(placed.listen, "ipc:///run/x.3");
+        assert_eq!(&*placed.listen, "ipc:///run/x.3");
         assert_eq!(placed.scheme(), "zmq+ipc");
     }
 
@@ -173,7 +171,7 @@ mod tests {
         let mut placement = Placement::new(3, "/launch");
         placement.address = Some("::1".to_owned());
         placement.port = Some(7);
-        assert_eq!(Zmq::bind("127.0.0.1:0").placed(&placement).unwrap().listen, "tcp://[::1]:7");
+        assert_eq!(&*Zmq::bind("127.0.0.1:0").placed(&placement).unwrap().listen, "tcp://[::1]:7");
         let error = Zmq::bind("127.0.0.1:65535").placed(&Placement::new(1, "/launch")).unwrap_err();
         assert!(matches!(error, Error::InvalidAddress { .. }), "{error}");
     }

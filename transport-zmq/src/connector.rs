@@ -7,7 +7,7 @@ use std::{
 
 use tidings_router_core::{
     Acceptor, Address, BoxError, BoxFuture, Connector, Error, Link, ListenContext, Result, Router,
-    outward::reachable,
+    host::host_of, outward::reachable,
 };
 use tokio::{net::lookup_host, sync::oneshot};
 
@@ -15,7 +15,7 @@ use crate::{
     acceptor::ZmqAcceptor,
     config::Zmq,
     curve::Curve,
-    endpoint::{Endpoint, host_of},
+    endpoint::Endpoint,
     engine::{Command, Engine},
     guests::next_door,
     leaving,
@@ -86,7 +86,7 @@ impl ZmqConnector {
     async fn dial_to(&self, address: &Address) -> io::Result<Arc<dyn Link>> {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
         let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        for endpoint in targets(&Endpoint::parse(&address.to_string()).map_err(invalid)?).await? {
+        for endpoint in targets(&Endpoint::parse(address.as_str()).map_err(invalid)?).await? {
             match self.connect(&endpoint, address).await {
                 Ok(link) => return Ok(link),
                 Err(error) => failed = io::Error::new(error.kind(), format!("{endpoint}: {error}")),

@@ -1,6 +1,6 @@
-use std::{fmt, net::Ipv6Addr, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
-use tidings_router_core::{Address, Error, Result};
+use tidings_router_core::{Address, Error, Result, host::host_and_port};
 
 /// What Tidings puts in front of ZeroMQ's own schemes.
 const PREFIX: &str = "zmq+";
@@ -21,8 +21,7 @@ impl Endpoint {
     ///
     /// [`Error::InvalidAddress`].
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let invalid =
-            |reason: &str| Error::InvalidAddress { input: text.to_owned(), reason: reason.to_owned() };
+        let invalid = |reason: &str| Error::invalid_address(text, reason);
         let (scheme, target) =
             text.strip_prefix(PREFIX).unwrap_or(text).split_once("://").unwrap_or(("tcp", text));
         match scheme {
@@ -32,11 +31,8 @@ impl Endpoint {
             }
             "ipc" => Ok(Self::Ipc(target.into())),
             "tcp" => {
-                let parts = target.rsplit_once(':').map(|(host, port)| (host, port.parse()));
-                let Some((host, Ok(port))) = parts else {
-                    return Err(invalid("no port, as in `tcp://host:port`"));
-                };
-                Ok(Self::Tcp { host: host_of(host)?, port })
+                let (host, port) = host_and_port(target)?;
+                Ok(Self::Tcp { host, port })
             }
             _ => Err(invalid("the scheme is neither `tcp` nor `ipc`")),
         }
@@ -68,28 +64,6 @@ impl fmt::Display for Endpoint {
             Self::Ipc(path) => write!(f, "ipc://{}", path.display()),
         }
     }
-}
-
-/// Reads a host: a name, or an address with or without brackets.
-///
-/// # Errors
-///
-/// [`Error::InvalidAddress`], also when a port stands behind it.
-pub(crate) fn host_of(text: &str) -> Result<String> {
-    let invalid = |reason: &str| Error::InvalidAddress { input: text.to_owned(), reason: reason.to_owned() };
-    let host = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    if host.is_empty() {
-        return Err(invalid("no host; `0.0.0.0` stands for all addresses of this machine"));
-    }
-    // A zone, as in `fe80::1%eth0`, belongs to the address.
-    let without_zone = host.split_once('%').map_or(host, |(address, _)| address);
-    if host.contains(':') && without_zone.parse::<Ipv6Addr>().is_err() {
-        return Err(invalid("neither a host name nor an address; a port does not belong here"));
-    }
-    if host.contains(['/', '@', '[', ']', ' ', '\0', '*', ';']) {
-        return Err(invalid("a host name has no such characters"));
-    }
-    Ok(host.to_owned())
 }
 
 #[cfg(test)]

@@ -11,19 +11,20 @@ use crate::{
 const FACADE: &str = "tidings";
 
 /// Who may depend on which of our packages. `tidings-transport-*` stands for every transport.
-const DIRECTIONS: [(&str, &[&str]); 11] = [
+const DIRECTIONS: [(&str, &[&str]); 12] = [
     ("tidings-topology", &[]),
     ("tidings-macros", &[]),
+    ("tidings-servers", &[]),
     ("tidings-router-core", &["tidings-topology"]),
     ("tidings-transport-*", &["tidings-router-core"]),
     ("tidings-task", &["tidings-router-core"]),
     ("tidings-parallel", &["tidings-router-core"]),
-    ("tidings-testkit", &["tidings-router-core"]),
+    ("tidings-testkit", &["tidings-router-core", "tidings-servers"]),
     (
         FACADE,
         &["tidings-router-core", "tidings-transport-*", "tidings-task", "tidings-parallel", "tidings-macros"],
     ),
-    ("ditask", &[FACADE]),
+    ("ditask", &[FACADE, "tidings-servers"]),
     ("gridworld", &[FACADE]),
     ("xtask", &[]),
 ];

@@ -1,15 +1,16 @@
 //! The other end of a measurement.
 
 use std::{
-    env, io,
+    env,
+    io::{self, Write},
     process::{Child, Command, Stdio},
     sync::Arc,
     thread::{self, JoinHandle},
 };
 
 use tidings::{
-    Address, Change, Envelope, Router,
-    transport::{Memory, Tcp, listening_as},
+    Address, Change, Envelope, Router, Transport,
+    transport::{Ipc, Tcp, Zmq, listening_on},
 };
 
 use crate::{
@@ -26,57 +27,66 @@ pub(super) const TAKEN: &str = "bench.taken";
 /// The measurement is over.
 pub(super) const STOP: &str = "bench.stop";
 
-/// The variable that names the cluster of a measurement.
-const CLUSTER: &str = "DITASK_BENCH";
-
 /// The other end, in a process of its own where that is possible.
 #[derive(Debug)]
 pub(super) enum Other {
     Process(Child),
-    Thread(JoinHandle<()>),
+    Thread(Option<JoinHandle<()>>),
 }
 
 impl Other {
-    /// Starts this program again.
+    /// Starts this program again. It is told by its input where to meet, which may hold a password.
     pub(super) fn start(address: &str, cluster: &str) -> Result<Self> {
         let failed = |error: io::Error| Fault::io("cannot start the other end of the measurement", &error);
         let program = env::current_exe().map_err(failed)?;
         let mut command = Command::new(program);
-        command.args(["bench", "--echo", address]).env(CLUSTER, cluster).stdin(Stdio::null());
-        Ok(Self::Process(command.spawn().map_err(failed)?))
+        let mut child = command.args(["bench", "--echo"]).stdin(Stdio::piped()).spawn().map_err(failed)?;
+        let input = child.stdin.take();
+        let other = Self::Process(child);
+        input.map_or(Ok(()), |mut input| writeln!(input, "{cluster}\n{address}")).map_err(failed)?;
+        Ok(other)
     }
 
     /// A thread of this process.
-    pub(super) fn here(network: Memory, address: &str, cluster: &str) -> Result<Self> {
-        let router = Router::builder()
-            .node_id(1)
-            .cluster(cluster)
-            .transport(network)
-            .attach_to([address])
-            .open()
-            .wait()?;
-        Ok(Self::Thread(thread::spawn(move || answer(&router))))
+    pub(super) fn here(network: Arc<dyn Transport>, address: &str, cluster: &str) -> Result<Self> {
+        let builder = Router::builder().node_id(1).cluster(cluster).shared_transport(network);
+        let router = builder.attach_to([address]).open().wait()?;
+        Ok(Self::Thread(Some(thread::spawn(move || answer(&router)))))
     }
 
     /// Waits for its end, which [`STOP`] brings about, as does the end of this process.
-    pub(super) fn end(self) {
-        match self {
-            Self::Process(mut child) => drop(child.wait()),
-            Self::Thread(thread) => drop(thread.join()),
+    pub(super) fn end(mut self) {
+        match &mut self {
+            Self::Process(child) => drop(child.wait()),
+            Self::Thread(thread) => drop(thread.take().map(JoinHandle::join)),
+        }
+    }
+}
+
+/// A measurement that failed leaves nobody behind.
+impl Drop for Other {
+    fn drop(&mut self) {
+        if let Self::Process(child) = self {
+            // Errors mean that it has ended.
+            let _ = child.kill();
+            let _ = child.wait();
         }
     }
 }
 
 /// Is the other end of a measurement, as a process.
-pub(super) fn run(address: &str) -> Result {
-    let parsed: Address = address.parse()?;
-    let transport = match parsed.scheme() {
-        "tcp" => Arc::new(Tcp::bind("127.0.0.1:0")),
-        _ => listening_as("ipc", None)?,
+pub(super) fn run() -> Result {
+    let mut lines = io::stdin().lines().map_while(io::Result::ok);
+    let cluster = lines.next().unwrap_or_default();
+    let address: Address = lines.next().unwrap_or_default().parse()?;
+    let builder = Router::builder().node_id(1).cluster(cluster);
+    let builder = match address.scheme() {
+        "ipc" => builder.transport(Ipc::new()).attach_to([&address]),
+        "tcp" => builder.transport(Tcp::bind("127.0.0.1:0")).attach_to([&address]),
+        "zmq+tcp" => builder.transport(Zmq::bind("tcp://127.0.0.1:0")).attach_to([&address]),
+        _ => builder.shared_transport(listening_on(&address)?),
     };
-    let cluster = env::var(CLUSTER).unwrap_or_default();
-    let builder = Router::builder().node_id(1).cluster(cluster).shared_transport(transport);
-    answer(&builder.attach_to([address]).open().wait()?);
+    answer(&builder.open().wait()?);
     Ok(())
 }
 

@@ -40,7 +40,8 @@ fn sizes(rows: &[Row]) -> Vec<usize> {
 
 /// The same as one picture.
 pub(super) fn svg(rows: &[Row]) -> String {
-    const COLORS: [&str; 3] = ["#4477aa", "#ee6677", "#228833"];
+    // A hue for each that people of any sight tell apart: Paul Tol's "bright".
+    const COLORS: [&str; 6] = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377"];
     const BAR: usize = 18;
     let mut body = String::new();
     let mut top = 10;

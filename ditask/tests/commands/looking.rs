@@ -1,6 +1,7 @@
 //! The commands that look at what runs.
 
 use rustix::process::Signal;
+use tidings_testkit::{NatsServer, RedisServer};
 
 use crate::{
     package,
@@ -156,19 +157,51 @@ fn doctor_removes_what_killed_nodes_have_left() {
     drop(listener);
 }
 
-#[test]
-fn bench_measures_every_transport_that_needs_no_server() {
-    let place = Place::new();
-    let plot = place.path().join("plot.svg");
-    let mut command = place.typed("ditask bench --json --seconds 0.05 --sizes 64 --plot");
-    command.arg(&plot);
-    let outcome = place.run(command);
-    assert_eq!(outcome.code, 0, "{outcome:?}");
+/// What `ditask bench --json` with these arguments has measured, in its order.
+fn measured(place: &Place, arguments: &str) -> Vec<String> {
+    let outcome = place.types(&format!("ditask bench --json --seconds 0.05 --sizes 64 {arguments}"));
+    assert_eq!((outcome.code, outcome.err.as_str()), (0, ""), "{outcome:?}");
     let values: Vec<serde_json::Value> =
         outcome.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let names: Vec<&str> = values.iter().filter_map(|value| value["transport"].as_str()).collect();
-    assert_eq!(names, ["memory", "ipc", "tcp"]);
     assert!(values.iter().all(|value| value["messages_per_second"].as_f64() > Some(0.0)), "{outcome:?}");
-    assert!(std::fs::read_to_string(plot).unwrap().contains("<svg"));
+    place.assert_nothing_left();
+    values.iter().map(|value| value["transport"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn bench_measures_every_transport_with_servers_of_its_own() {
+    let place = Place::new();
+    let plot = place.path().join("plot.svg");
+    let names = measured(&place, &format!("--plot {}", plot.display()));
+    assert_eq!(names, ["memory", "ipc", "tcp", "redis", "nats", "zmq"]);
+    let drawn = std::fs::read_to_string(plot).unwrap();
+    assert!(drawn.contains("<svg") && names.iter().all(|name| drawn.contains(name.as_str())), "{drawn}");
+}
+
+#[test]
+fn bench_measures_with_a_server_that_it_is_told_of() {
+    let port = crate::platforms::free_ports(1).to_string();
+    let redis = RedisServer::with(&["--port", &port]);
+    let nats = NatsServer::with_config("authorization { user: alice, password: hunter2 }");
+    let place = Place::new();
+    let named = format!(
+        "--redis-host 127.0.0.1 --redis-port {port} --transports redis,nats://alice:hunter2@{}",
+        nats.address()
+    );
+    assert_eq!(measured(&place, &named), ["redis", "nats"]);
+    let commands = redis.command(&["INFO", "commandstats"]);
+    assert!(commands.contains("cmdstat_publish"), "{commands}");
+    assert_eq!(measured(&place, &format!("--transports {}", redis.url())), ["redis"]);
+}
+
+#[test]
+fn bench_prints_a_table_and_bars_of_what_it_is_asked_for() {
+    let place = Place::new();
+    let outcome = place.types("ditask bench --seconds 0.05 --sizes 64 --transports nats,zmq");
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    let first = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
+    let table: Vec<String> = outcome.out.lines().take(3).map(first).collect();
+    assert_eq!(table, ["TRANSPORT", "nats", "zmq"], "{outcome:?}");
+    assert!(outcome.out.lines().any(|line| line.starts_with("  zmq ") && line.contains('█')), "{outcome:?}");
     place.assert_nothing_left();
 }

@@ -53,6 +53,9 @@ fn a_wrong_value_of_any_flag_names_the_flag_and_starts_nothing() {
         ("peers --at host:99999", "--at"),
         ("peers --connect-timeout 0", "--connect-timeout"),
         ("bench --transports pigeon", "--transports"),
+        ("bench --transports pigeon://host", "--transports"),
+        ("bench --transports tcp://127.0.0.1:1", "--transports"),
+        ("bench --transports tcp --redis-port 1", "--redis-port"),
         ("bench --sizes 0", "--sizes"),
         ("completions basic", "basic"),
     ] {

@@ -185,9 +185,15 @@ pub async fn an_address_where_nobody_listens_is_unreachable(fixture: &dyn Fixtur
 }
 
 async fn broker_is_no_peer(fixture: &dyn Fixture) {
-    let address = format!("{}://127.0.0.1:1", fixture.transport().scheme());
+    let address = format!("{}://alice:hunter2@127.0.0.1:1", fixture.transport().scheme());
     let error = deadline("answer", node(fixture, 1).attach_to([address]).open()).await.unwrap_err();
     assert!(matches!(&error, Error::Setting { setting, .. } if setting == "attach_to"), "{error:?}");
+    assert_says_nothing_secret(&error);
+}
+
+fn assert_says_nothing_secret(error: &Error) {
+    let said = format!("{error} {error:?}");
+    assert!(!said.contains("hunter2") && !said.contains("alice"), "{said}");
 }
 
 /// Text that is no address is [`Error::InvalidAddress`] with the reason.
@@ -201,11 +207,12 @@ pub async fn an_address_without_a_scheme_is_none(fixture: &dyn Fixture) {
     }
 }
 
-/// An address that no transport of this router serves is [`Error::TransportDisabled`] with the cargo feature.
+/// An address that no transport of this router serves is [`Error::TransportDisabled`] with the cargo feature, and without
+/// the password that stands in it.
 pub async fn an_address_of_a_transport_that_is_not_there_names_the_feature(fixture: &dyn Fixture) {
     let absent = [
-        ("redis://127.0.0.1:6379", "redis"),
-        ("nats://127.0.0.1:1", "nats"),
+        ("redis://alice:hunter2@127.0.0.1:6379", "redis"),
+        ("nats://alice:hunter2@127.0.0.1:1", "nats"),
         ("zmq+tcp://127.0.0.1:1", "zmq"),
     ];
     let absent = absent.into_iter().filter(|(_, feature)| !fixture.transport().scheme().starts_with(feature));
@@ -216,6 +223,7 @@ pub async fn an_address_of_a_transport_that_is_not_there_names_the_feature(fixtu
             matches!(error, Error::TransportDisabled { feature: named, .. } if named == feature),
             "{error:?}"
         );
+        assert_says_nothing_secret(&error);
     }
     let router = deadline("node", node(fixture, 0).open()).await.unwrap();
     for (address, feature) in absent {
@@ -225,6 +233,7 @@ pub async fn an_address_of_a_transport_that_is_not_there_names_the_feature(fixtu
             matches!(error, Error::TransportDisabled { feature: named, .. } if named == feature),
             "{error:?}"
         );
+        assert_says_nothing_secret(&error);
     }
 }
 

@@ -33,19 +33,18 @@ fn a_reader_that_takes_nothing_beyond_every_queue_loses_nothing() {
             payload[..4].copy_from_slice(&number.to_le_bytes());
             Bytes::from(payload)
         };
-        // Until nothing moves any more: the window of the reader, the link's, and the queue are full.
-        let (mut sent, mut stuck) = (0, 0);
-        while stuck < 20 {
-            match cluster[0].emit("x", payload(sent)).try_now() {
-                Ok(()) => (sent, stuck) = (sent + 1, 0),
-                Err(Error::Full { .. }) => {
-                    stuck += 1;
-                    tidings_testkit::tokio::time::sleep(Duration::from_millis(10)).await;
+        // More than the window of the reader and that of the link hold, so that the queue is full of the rest.
+        let mut sent = 0;
+        eventually("full queue", || {
+            loop {
+                match cluster[0].emit("x", payload(sent)).try_now() {
+                    Ok(()) => sent += 1,
+                    Err(Error::Full { .. }) => return sent as usize * SIZE > 16 << 20,
+                    Err(error) => panic!("{error}"),
                 }
-                Err(error) => panic!("{error}"),
             }
-        }
-        assert!(sent as usize * SIZE > 16 << 20, "{sent} messages");
+        })
+        .await;
         for number in 0..sent {
             assert_eq!(next(&mut heard).await.payload[..4], number.to_le_bytes());
         }

@@ -1,6 +1,6 @@
 use std::{
     env,
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -9,7 +9,9 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A server that a test has started; it does not outlive the test, however that ends.
+use crate::Missing;
+
+/// A server that this process has started; it does not outlive the process, however that ends.
 ///
 /// A shell stands between the two. It kills the server when its own input ends, which the kernel sees to when this
 /// process is gone.
@@ -20,25 +22,25 @@ pub struct Guarded {
     written: Arc<Mutex<String>>,
 }
 
-/// Starts what it was given, tells its process id, and kills it when nobody holds the other end of its input. Its own output
-/// is closed, so that it ends with the server's.
-const GUARD: &str = r#""$@" <&- 2>&1 & echo "pid $!"; exec >&-; read -r _; kill -KILL "$!" 2>&-; wait"#;
+/// Starts what it was given, tells its process id, and kills it when nobody holds the other end of its input, or a terminal
+/// interrupts both. Its own output is closed, so that it ends with the server's.
+const GUARD: &str =
+    r#"trap : INT TERM; "$@" <&- 2>&1 & echo "pid $!"; exec >&-; read -r _; kill -KILL "$!" 2>&-; wait"#;
 
 impl Guarded {
     /// Starts a server, and returns when it has written a line that contains `ready`.
     ///
     /// # Errors
     ///
-    /// All that it has written, if it ends before.
-    ///
-    /// # Panics
-    ///
-    /// When it is not installed.
-    pub fn start(program: &str, arguments: &[&str], directory: &Path, ready: &str) -> Result<Self, String> {
+    /// [`Missing`], when it is not installed, or ends before.
+    pub fn start(program: &str, arguments: &[&str], directory: &Path, ready: &str) -> Result<Self, Missing> {
+        let named = || program.to_owned();
+        let failed = |source: io::Error| Missing::Io { program: named(), source };
+        let file = find(program).ok_or_else(|| Missing::Program { program: named() })?;
         let mut shell = Command::new("sh");
-        shell.args(["-c", GUARD, "sh"]).arg(find(program)).args(arguments).current_dir(directory);
+        shell.args(["-c", GUARD, "sh"]).arg(file).args(arguments).current_dir(directory);
         shell.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut shell = shell.spawn().expect("there is a shell");
+        let mut shell = shell.spawn().map_err(failed)?;
         let output = shell.stdout.take().expect("it is a pipe");
         let (mut lines, mut before) = (BufReader::new(output).lines(), String::new());
         let (mut server, mut is_ready) = (None, false);
@@ -46,7 +48,7 @@ impl Guarded {
             let Some(Ok(line)) = lines.next() else {
                 drop(shell.stdin.take());
                 let _ = shell.wait();
-                return Err(before);
+                return Err(Missing::Start { program: named(), written: before });
             };
             match line.strip_prefix("pid ") {
                 Some(pid) => server = pid.parse().ok().and_then(Pid::from_raw),
@@ -96,9 +98,31 @@ impl Drop for Guarded {
 }
 
 /// Where a program is installed; Debian has servers where not everyone looks.
-fn find(program: &str) -> PathBuf {
+fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
-    let found = directories.map(|directory| directory.join(program)).find(|file| file.is_file());
-    found.unwrap_or_else(|| panic!("`{program}` is not installed: `cargo xtask test` does that"))
+    directories.map(|directory| directory.join(program)).find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_installed_or_does_not_start_is_an_error_that_says_so() {
+        let here = env::temp_dir();
+        let missing = Guarded::start("no-such-server", &[], &here, "").unwrap_err();
+        assert_eq!(missing.to_string(), "no-such-server is not installed");
+        let missing = Guarded::start("sh", &["-c", "echo why not"], &here, "ready").unwrap_err();
+        assert!(missing.to_string().contains("why not"), "{missing}");
+    }
+
+    #[test]
+    fn what_was_started_is_gone_with_its_guard() {
+        let command = "echo ready; exec sleep 60";
+        let server = Guarded::start("sh", &["-c", command], &env::temp_dir(), "ready").unwrap();
+        let pid = server.server;
+        drop(server);
+        assert!(rustix::process::test_kill_process(pid).is_err());
+    }
 }
