@@ -34,8 +34,9 @@ impl Redis {
     /// `redis+unix:///path.sock[?db=..&user=..&pass=..]`.
     ///
     /// Opening a router fails with [`Error::InvalidAddress`](tidings_router_core::Error::InvalidAddress) for what is no such
-    /// URL, with [`Error::Refused`](tidings_router_core::Error::Refused) if the server does not let the user in, and with
-    /// [`Error::Unreachable`](tidings_router_core::Error::Unreachable) if it does not answer within
+    /// URL, with [`Error::Refused`](tidings_router_core::Error::Refused) if the server does not let the user in, or its
+    /// certificate is not trusted or has another name, and with
+    /// [`Error::Unreachable`](tidings_router_core::Error::Unreachable) if it does not answer, or does not speak TLS, within
     /// [`connect_timeout`](tidings_router_core::Limits::connect_timeout). Until then it is tried again.
     pub fn connect(url: impl Into<String>) -> Self {
         Self { url: url.into(), prefix: PREFIX.to_owned(), certificate_authority: None }

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use tidings::{
-    Address, Transport,
+    Address, Transport, error_chain,
     transport::{Ipc, Memory, Tcp, Zmq, listening_on},
 };
 use tidings_servers::{Missing, Private};
@@ -96,7 +96,9 @@ impl Subject {
             "redis" => "--redis-host HOST names a server that runs",
             _ => "--transports nats://HOST names a server that runs",
         };
-        server.map_err(|missing| Fault::new(format!("{} is not measured: {missing}; {hint}", self.name)))
+        server.map_err(|missing| {
+            Fault::new(format!("{} is not measured: {}; {hint}", self.name, error_chain(&missing)))
+        })
     }
 }
 

@@ -195,6 +195,26 @@ fn bench_measures_with_a_server_that_it_is_told_of() {
 }
 
 #[test]
+fn bench_says_which_server_is_missing_and_measures_the_others() {
+    let place = Place::new();
+    let without_servers = |arguments: &str| {
+        let mut command = place.typed(&format!("ditask bench --json --seconds 0.05 --sizes 64 {arguments}"));
+        // Nor is there a shell, which servers are started by.
+        command.env("PATH", "/nowhere");
+        place.run(command)
+    };
+    let all = without_servers("");
+    assert_eq!((all.code, all.out.lines().count()), (0, 4), "{all:?}");
+    for said in
+        ["redis is not measured: ", "; --redis-host", "nats is not measured: ", "; --transports nats://"]
+    {
+        assert!(all.err.contains(said), "`{said}` is not said: {all:?}");
+    }
+    without_servers("--transports redis").fails(1, &["redis is not measured", "--redis-host"]);
+    place.assert_nothing_left();
+}
+
+#[test]
 fn bench_prints_a_table_and_bars_of_what_it_is_asked_for() {
     let place = Place::new();
     let outcome = place.types("ditask bench --seconds 0.05 --sizes 64 --transports nats,zmq");
