@@ -63,7 +63,8 @@ fn pass_on(from: impl Read + Send + 'static, prefix: &'static str, to: SyncSende
 impl Remote {
     /// Starts it by `command`, as `program`. The name is for the messages of failures.
     pub(crate) fn start(mut command: Command, program: &str, name: &str) -> Self {
-        command.env(PROGRAM, program);
+        // Who panics would spend a second on finding the names of its functions, in which it looks alive.
+        command.env(PROGRAM, program).env("RUST_BACKTRACE", "0");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
         LIVING.lock().unwrap().insert(process.id());
