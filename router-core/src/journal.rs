@@ -36,7 +36,7 @@ pub(crate) use self::{
     progress::Mark,
     queue::{Addressed, Entries},
 };
-use crate::{Address, BoxError, BoxFuture, Error, NodeId, Result};
+use crate::{Address, BoxError, BoxFuture, Error, Incarnation, NodeId, Result};
 
 /// A log of entries on a server, as part of a transport's configuration: making one does no I/O.
 pub trait Journal: fmt::Debug + Send + Sync + 'static {
@@ -63,6 +63,8 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
 pub struct JournalContext {
     /// The node that writes and reads.
     pub node_id: NodeId,
+    /// Which life of it this is.
+    pub incarnation: Incarnation,
     /// The name of its cluster: each has its own log.
     pub cluster: String,
 }

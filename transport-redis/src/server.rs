@@ -4,7 +4,7 @@ use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, ProtocolVersion,
-    RedisError, TlsCertificates,
+    RedisError, TlsCertificates, aio::MultiplexedConnection,
 };
 use tidings_router_core::{Address, Error, Mailbox, Result, Tap};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -116,29 +116,49 @@ impl Server {
         tap: &Arc<Tap>,
         channels: &Channels,
     ) -> Result<(Connection, Vec<Mailbox>), RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_WITHIN))
-            .set_response_timeout(Some(ANSWER_WITHIN));
-        let connected = Connection::new(&self.client, config.clone(), self.modern, tap, channels).await;
+        let connected = Connection::new(&self.client, config(), self.modern, tap, channels).await;
         match connected {
-            // A server that is older than RESP3 does not know how to switch to it.
-            Err(error) if self.modern && error.kind() == ErrorKind::RESP3NotSupported => {
-                let info = self.client.get_connection_info().clone();
-                let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
-                let client = Client::open(info.set_redis_settings(settings))?;
-                Connection::new(&client, config, false, tap, channels).await
+            Err(error) if self.is_too_modern(&error) => {
+                Connection::new(&self.older()?, config(), false, tap, channels).await
             }
             connected => connected,
         }
     }
 
-    fn refused(&self, error: &RedisError) -> Error {
+    /// A connection for commands alone, one try.
+    pub(crate) async fn plain_connection(&self) -> Result<MultiplexedConnection, RedisError> {
+        match self.client.get_multiplexed_async_connection_with_config(&config()).await {
+            Err(error) if self.is_too_modern(&error) => {
+                self.older()?.get_multiplexed_async_connection_with_config(&config()).await
+            }
+            connected => connected,
+        }
+    }
+
+    /// A server that is older than RESP3 does not know how to switch to it.
+    fn is_too_modern(&self, error: &RedisError) -> bool {
+        self.modern && error.kind() == ErrorKind::RESP3NotSupported
+    }
+
+    fn older(&self) -> Result<Client, RedisError> {
+        let info = self.client.get_connection_info().clone();
+        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
+        Client::open(info.set_redis_settings(settings))
+    }
+
+    pub(crate) fn refused(&self, error: &RedisError) -> Error {
         let reason = format!(
             "{error}; the user, password and database are those of the URL of `Redis::connect`, and the user needs \
              the commands and channels that its docs name"
         );
         Error::Refused { address: self.address.to_string(), reason }
     }
+}
+
+fn config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_WITHIN))
+        .set_response_timeout(Some(ANSWER_WITHIN))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -157,7 +177,7 @@ fn redacted(url: &str) -> String {
 }
 
 /// Whether trying again is of no use.
-fn is_refusal(error: &RedisError) -> bool {
+pub(crate) fn is_refusal(error: &RedisError) -> bool {
     let code = error.code().unwrap_or_default();
     let wrong_certificate = || {
         let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());

@@ -29,7 +29,8 @@ impl Ledger {
         journal: Arc<dyn Journal>,
         config: &Config,
     ) -> Result<(Arc<Self>, Box<dyn JournalLink>)> {
-        let context = JournalContext { node_id: config.node_id, cluster: config.cluster.clone() };
+        let (node_id, incarnation) = (config.node_id, config.incarnation);
+        let context = JournalContext { node_id, incarnation, cluster: config.cluster.clone() };
         journal.durable().check()?;
         let server = journal.address()?.to_string();
         let mut link = connecting::first(&*journal, &context, config.limits.connect_timeout).await?;

@@ -2,7 +2,11 @@
 
 mod shelf;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use self::shelf::Shelf;
 use super::{Durable, Start};
@@ -236,7 +240,8 @@ fn a_shutdown_writes_what_is_queued_or_counts_it() {
         for number in 0..10u64 {
             emitter.emit("x", &number).await.unwrap();
         }
-        let closing = emitter.shutdown(DEADLINE).into_future();
+        let mut closing = emitter.shutdown(DEADLINE).into_future();
+        assert!(closing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         shelf.set_up(true);
         let report = closing.await;
         assert_eq!((report.flushed, report.discarded, shelf.len()), (10, 0, 10));
