@@ -1,8 +1,10 @@
 //! The streams that a journal needs.
 
+use std::error::Error as _;
+
 use async_nats::jetstream::{
     Context, ErrorCode,
-    context::{AccountErrorKind, CreateStreamErrorKind, GetStreamErrorKind},
+    context::{CreateStreamErrorKind, GetStreamError, GetStreamErrorKind, RequestError, RequestErrorKind},
     stream::{Config, Stream},
 };
 use tidings_router_core::{Error, NoJournal};
@@ -43,37 +45,21 @@ pub(super) async fn open(
         );
         return Err(NoJournal::Refused(Error::Setting { setting: "cluster".to_owned(), reason }));
     }
-    check_enabled(context, dialer).await?;
     Ok((one(context, dialer, journal).await?, one(context, dialer, positions).await?))
-}
-
-async fn check_enabled(context: &Context, dialer: &Dialer) -> Result<(), NoJournal> {
-    let Err(error) = context.query_account().await else { return Ok(()) };
-    let is_enabled = match error.kind() {
-        AccountErrorKind::JetStreamUnavailable => false,
-        AccountErrorKind::JetStream(error) => {
-            ![ErrorCode::JETSTREAM_NOT_ENABLED, ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT]
-                .contains(&error.error_code())
-        }
-        _ => true,
-    };
-    if is_enabled {
-        return Err(broken(error));
-    }
-    let reason = "it has no JetStream, which `.durable(..)` needs: start it with `--jetstream`, or enable it for this \
-                  account";
-    Err(refused(dialer, reason.to_owned()))
 }
 
 /// Sees to it that a stream is there and keeps as much as it should.
 async fn one(context: &Context, dialer: &Dialer, wanted: Config) -> Result<Stream, NoJournal> {
-    let there = context.get_stream(&wanted.name).await;
-    let stream = match there {
+    let stream = match context.get_stream(&wanted.name).await {
         Ok(stream) => stream,
         Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+            GetStreamErrorKind::JetStream(said) if said.error_code() == ErrorCode::STREAM_NOT_FOUND => {
                 return make(context, dialer, wanted).await;
             }
+            GetStreamErrorKind::JetStream(said) if is_disabled(said.error_code()) => {
+                return Err(disabled(dialer));
+            }
+            GetStreamErrorKind::Request if is_unheard(&error) => return Err(disabled(dialer)),
             _ => return Err(broken(error)),
         },
     };
@@ -94,6 +80,22 @@ async fn one(context: &Context, dialer: &Dialer, wanted: Config) -> Result<Strea
         context.update_stream(changed).await.map_err(broken)?;
     }
     Ok(stream)
+}
+
+fn is_disabled(code: ErrorCode) -> bool {
+    [ErrorCode::JETSTREAM_NOT_ENABLED, ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT].contains(&code)
+}
+
+/// Whether nobody listens to what JetStream is asked.
+fn is_unheard(error: &GetStreamError) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<RequestError>());
+    source.is_some_and(|error| error.kind() == RequestErrorKind::NoResponders)
+}
+
+fn disabled(dialer: &Dialer) -> NoJournal {
+    let reason = "it has no JetStream, which `.durable(..)` needs: start it with `--jetstream`, or enable it for this \
+                  account";
+    refused(dialer, reason.to_owned())
 }
 
 async fn make(context: &Context, dialer: &Dialer, wanted: Config) -> Result<Stream, NoJournal> {
