@@ -143,7 +143,9 @@ impl Drop for Listener {
     fn drop(&mut self) {
         // What was handed out last was taken: nobody comes for what is behind it.
         if self.run.messages() == 0 {
-            while self.taken.pop_front_if(|item| item.messages() == 0).is_some() {}
+            while self.taken.front().is_some_and(|item| item.messages() == 0) {
+                self.taken.pop_front();
+            }
         }
         let left = self.taken.iter().map(Item::messages).sum::<u64>();
         self.exchange.unlisten(&self.queue, self.run.messages() + left);

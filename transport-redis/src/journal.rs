@@ -222,16 +222,14 @@ impl JournalLink for Reel {
 
     fn load(&mut self) -> BoxFuture<'_, Result<Option<Position>, BoxError>> {
         Box::pin(async move {
-            let saved: Option<String> = self.ask(cmd("GET").arg(&self.saved.clone())).await?;
+            let saved: Option<String> = self.ask(cmd("GET").arg(&self.saved)).await?;
             let Some(saved) = saved else { return Ok(None) };
             Ok(Some(saved.parse::<Place>()?.position()?))
         })
     }
 
     fn save<'a>(&'a mut self, position: &'a Position) -> BoxFuture<'a, Result<(), BoxError>> {
-        Box::pin(
-            async move { Ok(self.ask(cmd("SET").arg(&self.saved.clone()).arg(position.as_str())).await?) },
-        )
+        Box::pin(async move { Ok(self.ask(cmd("SET").arg(&self.saved).arg(position.as_str())).await?) })
     }
 
     fn check(&self, position: &Position) -> Result<(), String> {

@@ -92,8 +92,8 @@ impl Durable {
         Self { start, ..self }
     }
 
-    /// How many messages the journal keeps; with Redis about so many. Default 1,000,000, at least 1. Who writes says
-    /// so, and of several the last one.
+    /// How many messages the journal keeps; with Redis about so many. Default 1,000,000, at least 1. All nodes should say
+    /// the same: else the one that writes (Redis), or was opened last (NATS), has its way.
     pub fn max_messages(self, count: u64) -> Self {
         Self { max_messages: count, ..self }
     }

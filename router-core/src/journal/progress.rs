@@ -244,8 +244,8 @@ impl Progress {
         state.messages -= 1;
         state.bytes -= bytes;
         let before = state.first;
-        while let Some(ahead) = state.ahead.pop_front_if(|ahead| ahead.is_taken) {
-            state.taken = Some(ahead.position);
+        while state.ahead.front().is_some_and(|ahead| ahead.is_taken) {
+            state.taken = state.ahead.pop_front().map(|ahead| ahead.position);
             state.first += 1;
         }
         let has_moved = state.first != before;
