@@ -8,7 +8,7 @@ use tidings::{
     Bytes, Durable, Error, Router, Transport,
     transport::{Nats, Redis},
 };
-use tidings_testkit::{DEADLINE, NatsClient, NatsServer, RedisServer, deadline, run};
+use tidings_testkit::{DEADLINE, Guarded, NatsClient, NatsServer, RedisServer, deadline, next, run};
 
 /// Names the server for the process that is [to be killed](a_node_to_be_killed).
 const CHILD: &str = "TIDINGS_TEST_DURABLE";
@@ -25,6 +25,8 @@ trait Server {
     fn kill(&mut self);
 
     fn restart(&mut self);
+
+    fn process(&self) -> &Guarded;
 
     /// Writes to the journal of the default cluster what no node would.
     async fn write_foreign(&self);
@@ -47,6 +49,10 @@ impl Server for RedisServer {
         Self::restart(self);
     }
 
+    fn process(&self) -> &Guarded {
+        Self::process(self)
+    }
+
     async fn write_foreign(&self) {
         self.command(&["XADD", "tidings:tidings:journal", "*", "some", "thing"]);
     }
@@ -67,6 +73,10 @@ impl Server for NatsServer {
 
     fn restart(&mut self) {
         Self::restart(self);
+    }
+
+    fn process(&self) -> &Guarded {
+        Self::process(self)
     }
 
     async fn write_foreign(&self) {
@@ -117,6 +127,8 @@ cases! {
     a_node_that_is_killed_misses_nothing,
     where_to_begin_is_said,
     a_server_that_is_killed_amid_a_flood_loses_nothing,
+    a_server_that_is_stopped_for_a_while_loses_nothing,
+    a_handler_has_taken_what_it_is_done_with,
     what_the_bound_drops_is_counted,
     a_slow_listener_holds_the_reader_back,
     without_a_server_an_emit_waits_then_fails_then_goes_on,
@@ -162,6 +174,30 @@ fn a_redis_server_without_streams_is_refused() {
         let error = failure(Redis::connect(server.url()).durable(Durable::new("x"))).await;
         assert!(matches!(error, Error::Refused { .. }), "{error:?}");
         assert!(error.to_string().contains("Redis 5"), "{error}");
+    });
+}
+
+#[test]
+fn redis_connections_that_are_killed_amid_a_flood_lose_nothing() {
+    run("client kill", || async {
+        let server = redis();
+        let node = |id, durable| {
+            let redis = Redis::connect(server.url()).durable(durable);
+            deadline("node", Router::builder().node_id(id).transport(redis).open())
+        };
+        let durable = Durable::new("x");
+        let (emitter, listener) =
+            (node(0, durable.clone()).await.unwrap(), node(1, Durable::new("x")).await.unwrap());
+        let mut heard = listener.subscribe::<u64>("x").unwrap();
+        for number in 0..2_000u64 {
+            if number % 500 == 250 {
+                server.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+            }
+            emitter.emit("x", &number).await.unwrap();
+        }
+        for number in 0..2_000 {
+            assert_eq!(next(&mut heard).await.payload, number);
+        }
     });
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Reader {
     link: Option<Box<dyn JournalLink>>,
     patience: Patience,
     count: usize,
+    /// How many messages were counted as missing, and behind which position.
+    told: Option<(Option<Position>, u64)>,
 }
 
 /// How far reading has come in a turn.
@@ -53,7 +55,7 @@ enum Heard {
 
 impl Reader {
     pub(super) fn new(ledger: Arc<Ledger>, exchange: Arc<Exchange>) -> Self {
-        Self { ledger, exchange, link: None, patience: Patience::default(), count: PAGE.0 }
+        Self { ledger, exchange, link: None, patience: Patience::default(), count: PAGE.0, told: None }
     }
 
     /// Reads until the ledger is closed.
@@ -98,7 +100,7 @@ impl Reader {
             () = progress.end(reading.turn) => return Ok(()),
         };
         self.adapt(&page);
-        self.tell_trimmed(page.trimmed);
+        self.tell_trimmed(reading.after.as_ref(), page.trimmed);
         for (position, bytes) in page.entries {
             if !self.hand_on(reading, position.clone(), bytes).await {
                 break;
@@ -116,23 +118,30 @@ impl Reader {
         }
     }
 
-    fn tell_trimmed(&self, trimmed: Option<Trimmed>) {
+    /// Counts what is missing behind a position, but for what was counted when it was read before.
+    fn tell_trimmed(&mut self, after: Option<&Position>, trimmed: Option<Trimmed>) {
         let server = &self.ledger.entries.server;
         match trimmed {
             None | Some(Trimmed::Count(0)) => {}
             Some(Trimmed::Count(count)) => {
-                tracing::warn!(
-                    count,
-                    server,
-                    "the journal has dropped messages before they were read here: raise `max_messages`"
-                );
-                self.exchange.count_drop(DropReason::Trimmed, count);
+                let told = self.told.take().filter(|(known, _)| known.as_ref() == after);
+                let told = told.map_or(0, |(_, told)| told);
+                let new = count.saturating_sub(told);
+                self.told = Some((after.cloned(), count.max(told)));
+                if new > 0 {
+                    let hint = "raise `max_messages`";
+                    tracing::warn!(
+                        count = new,
+                        server,
+                        hint,
+                        "messages were dropped before they were read here"
+                    );
+                    self.exchange.count_drop(DropReason::Trimmed, new);
+                }
             }
             Some(Trimmed::Perhaps) => {
-                tracing::warn!(
-                    server,
-                    "the journal may have dropped messages before they were read here: raise `max_messages`"
-                );
+                let hint = "raise `max_messages`";
+                tracing::warn!(server, hint, "messages may have been dropped before they were read here");
             }
         }
     }

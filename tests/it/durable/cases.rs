@@ -7,8 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tidings::{Bytes, DropReason, Durable, Error, NodeId, Router, RouterBuilder, Start, Subscription};
-use tidings_testkit::{Checker, DEADLINE, Numbered, deadline, next};
+use tidings::{
+    Bytes, DropReason, Durable, Error, Event, NodeId, Router, RouterBuilder, Start, Subscription, Task,
+};
+use tidings_testkit::{Checker, DEADLINE, Numbered, deadline, eventually, next, tokio};
 
 use super::{CHILD, Server};
 
@@ -154,6 +156,31 @@ pub(super) async fn a_server_that_is_killed_amid_a_flood_loses_nothing(server: &
     checker.assert_whole(1, 2, COUNT);
     checker.assert_in_order();
     assert_eq!(listener.stats().dropped.total(), 0);
+}
+
+pub(super) async fn a_server_that_is_stopped_for_a_while_loses_nothing(server: &mut impl Server) {
+    let (emitter, listener) = (opened(0, server).await, opened(1, server).await);
+    let mut heard = listener.subscribe::<u64>("x").unwrap();
+    emit(&emitter, 0..10).await;
+    hear(&mut heard, 0..10).await;
+    server.process().pause();
+    emit(&emitter, 10..100).await;
+    server.process().resume();
+    hear(&mut heard, 10..100).await;
+}
+
+pub(super) async fn a_handler_has_taken_what_it_is_done_with(server: &mut impl Server) {
+    let durable = Durable::new("x");
+    let (emitter, listener) = (opened(0, server).await, opened_with(1, server, durable.clone()).await);
+    let task = Task::builder().router(listener.clone()).build();
+    let (heard, mut numbers) = tokio::sync::mpsc::channel(100);
+    task.on("x", move |event: Event<u64>| heard.try_send(event.payload));
+    emit(&emitter, 0..100).await;
+    for number in 0..100 {
+        assert_eq!(deadline("number", numbers.recv()).await, Some(number));
+    }
+    let last = replay_position(server, 100).await;
+    eventually("position", || durable.position().is_some_and(|position| position.to_string() == last)).await;
 }
 
 pub(super) async fn what_the_bound_drops_is_counted(server: &mut impl Server) {
