@@ -17,11 +17,11 @@ pub use router::Router;
 #[cfg(feature = "task")]
 pub use tidings_macros::{State, entry, main};
 pub use tidings_router_core::{
-    Address, BoxError, BoxFuture, Bytes, Capability, Change, Changes, Codec, DropReason, Drops, Emit,
-    EmitOptions, Emitting, Encoded, Envelope, Error, Event, Incarnation, LeaveReason, Limits, ListenOptions,
-    Listener, Loan, MAX_EVENT_NAME, NodeId, Payload, Peer, PeerStats, Policy, Publish, Report, Result,
-    Revision, Room, RouterBuilder, Scope, Secret, Shutdown, Stats, Subscription, Topology, Transport, Wait,
-    error_chain,
+    Address, BoxError, BoxFuture, Bytes, Capability, Change, Changes, Codec, DropReason, Drops, Durable,
+    Emit, EmitOptions, Emitting, Encoded, Envelope, Error, Event, Incarnation, LeaveReason, Limits,
+    ListenOptions, Listener, Loan, MAX_EVENT_NAME, NodeId, Payload, Peer, PeerStats, Policy, Position,
+    Publish, Report, Result, Revision, Room, RouterBuilder, Scope, Secret, Shutdown, Start, Stats,
+    Subscription, Topology, Transport, Wait, error_chain,
 };
 #[cfg(feature = "task")]
 pub use tidings_task::{self as task, Context, Middleware, Next, State, Task};

@@ -197,7 +197,8 @@ impl RouterBuilder {
     /// [`Error::SecretRequired`], [`Error::Listen`] when listening fails; [`Error::Unreachable`] after
     /// [`Limits::connect_timeout`]; and at once when a peer refuses: [`Error::WrongSecret`],
     /// [`Error::WrongCluster`], [`Error::WrongVersion`], [`Error::WrongTopology`], [`Error::NotTidings`],
-    /// [`Error::DuplicateNodeId`], [`Error::Refused`].
+    /// [`Error::DuplicateNodeId`], [`Error::Refused`]. [`Error::Journal`] when the server of a
+    /// [journal](crate::Durable) does not work.
     ///
     /// # Cancel safety
     ///

@@ -167,7 +167,7 @@ impl Exchange {
         let here = header.destination.is_none_or(|node| node == self.node_id);
         if self.config.topology.forwards(self.node_id) {
             pace::emit();
-            let others = route.peers.iter().filter(|peer| {
+            let others = route.onward().iter().filter(|peer| {
                 let node = peer.peer.node_id;
                 node != session.peer.node_id && header.destination.is_none_or(|to| to == node)
             });

@@ -29,7 +29,9 @@ pub enum Publish {
 /// # Errors
 ///
 /// [`Error::InvalidEvent`], [`Error::Encode`], [`Error::FrameTooLarge`], [`Error::UnknownNode`] with [`to`](Self::to),
-/// [`Error::Full`] with [`try_now`](Self::try_now) and beyond the byte budget of handlers, [`Error::Closed`].
+/// [`Error::Full`] with [`try_now`](Self::try_now) and beyond the byte budget of handlers, [`Error::Closed`]. Of an event
+/// that goes through a [journal](crate::Durable) also [`Error::EntryTooLarge`], and [`Error::Full`] when its server has taken
+/// nothing for [`Limits::max_wait`](crate::Limits::max_wait); [`Error::UnknownNode`] never.
 ///
 /// # Cancel safety
 ///

@@ -197,6 +197,31 @@ pub enum Error {
         /// What to do about it.
         hint: &'static str,
     },
+    /// The message is larger than the server of a journal takes.
+    #[error(
+        "a message of `{event}` has {size} bytes in the journal at {server}, the limit is {limit}: raise `{setting}` of \
+         the server"
+    )]
+    EntryTooLarge {
+        /// The event.
+        event: String,
+        /// The size of the entry, in bytes.
+        size: usize,
+        /// The server.
+        server: String,
+        /// The limit, in bytes.
+        limit: usize,
+        /// The server's setting.
+        setting: &'static str,
+    },
+    /// The server of a journal does not do what it is asked for.
+    #[error("the journal at {server} does not work: {source}")]
+    Journal {
+        /// The server.
+        server: String,
+        /// What is wrong.
+        source: BoxError,
+    },
     /// Nobody in the cluster has this id.
     #[error("node {node_id} is not in the cluster, so `{event}` was not sent to it")]
     UnknownNode {
@@ -265,7 +290,11 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Full { .. } | Self::Timeout { .. } | Self::Unreachable { .. } | Self::UnknownNode { .. }
+            Self::Full { .. }
+                | Self::Timeout { .. }
+                | Self::Unreachable { .. }
+                | Self::UnknownNode { .. }
+                | Self::Journal { .. }
         )
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     Result, Stats,
     changes::Watchers,
     hold::Hold,
+    journal::Ledger,
     listener::{ListenerQueue, Pushed},
     protocol::{Action, Config, Machine},
     rate::RateLimit,
@@ -54,6 +55,8 @@ pub(crate) struct Exchange {
     pub(crate) alarm: Notify,
     pub(crate) frame_limit: AtomicUsize,
     pub(crate) delivered: AtomicU64,
+    /// Messages that were read from journals.
+    pub(crate) journaled: AtomicU64,
     /// The memory that peers can read, if a transport has some.
     pub(crate) pool: OnceLock<Arc<dyn Pool>>,
     /// Large payloads that were given a place there, and those that found none.
@@ -81,6 +84,7 @@ impl Exchange {
             blocked: Mutex::default(),
             alarm: Notify::new(),
             delivered: AtomicU64::new(0),
+            journaled: AtomicU64::new(0),
             pool: OnceLock::new(),
             pooled: AtomicU64::new(0),
             unpooled: AtomicU64::new(0),
@@ -284,6 +288,7 @@ impl Exchange {
             self.delivered.fetch_add(taken, Relaxed);
             queue
         };
+        self.journals_for(pattern).for_each(|ledger| ledger.progress().listens());
         let listener = Listener::new(queue, self.clone());
         self.tell(Instant::now(), |machine| machine.listen(pattern, 1));
         Ok(listener)
@@ -291,11 +296,21 @@ impl Exchange {
 
     /// Takes a listener out; `left` messages had been handed to it that it did not look at.
     pub(crate) fn unlisten(&self, queue: &Arc<ListenerQueue>, left: u64) {
-        if self.routes.unlisten(queue) {
-            self.tell(Instant::now(), |machine| machine.listen(&queue.pattern, -1));
-        }
+        self.leave_out(queue);
         let left = left + queue.close();
         self.dropped.add(DropReason::Unsubscribed, left);
+    }
+
+    fn leave_out(&self, queue: &Arc<ListenerQueue>) {
+        if self.routes.unlisten(queue) {
+            self.journals_for(&queue.pattern).for_each(|ledger| ledger.progress().leaves());
+            self.tell(Instant::now(), |machine| machine.listen(&queue.pattern, -1));
+        }
+    }
+
+    /// The journals in which there may be something for such a listener.
+    fn journals_for(&self, pattern: &str) -> impl Iterator<Item = &Arc<Ledger>> {
+        self.routes.journals().iter().filter(move |ledger| ledger.durable().may_interest(pattern))
     }
 
     /// Cuts off a listener that lags.
@@ -305,9 +320,7 @@ impl Exchange {
             "a listener took nothing for longer than `max_wait` and is evicted: take its messages faster, raise \
              `max_wait`, or choose another policy"
         );
-        if self.routes.unlisten(queue) {
-            self.tell(Instant::now(), |machine| machine.listen(&queue.pattern, -1));
-        }
+        self.leave_out(queue);
         for (source, dropped) in queue.cut_off() {
             self.dropped.add(DropReason::Evicted, dropped);
             self.report_lost(source, dropped);
@@ -349,6 +362,11 @@ impl Exchange {
 
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = self.ask(|machine| machine.stats());
+        for ledger in self.routes.journals() {
+            stats.journaled += ledger.entries.confirmed();
+            stats.unjournaled += ledger.entries.waiting();
+        }
+        stats.received += self.journaled.load(Relaxed);
         stats.delivered = self.delivered.load(Relaxed);
         stats.pooled = self.pooled.load(Relaxed);
         stats.unpooled = self.unpooled.load(Relaxed);

@@ -1,7 +1,8 @@
 //! The contract of Tidings, and everything between `emit` and a transport that is written once for all of them.
 //!
 //! * What a user holds: [`Router`], [`Subscription`], [`Event`], [`Peer`], [`Change`], [`Stats`], [`Error`].
-//! * What a transport implements: [`Transport`], and [`Connector`], [`Acceptor`], [`Link`], [`Pool`], or [`Bus`].
+//! * What a transport implements: [`Transport`], and [`Connector`], [`Acceptor`], [`Link`], [`Pool`], or [`Bus`]; and
+//!   [`Journal`], if its server keeps what it is told.
 //! * What decides: [`protocol`], a state machine without I/O and without a clock.
 //! * What carries: `node`, the tasks that bring bytes to the state machine and back.
 //!
@@ -31,6 +32,7 @@ pub mod handler;
 mod hold;
 #[doc(hidden)]
 pub mod host;
+mod journal;
 mod listener;
 mod loan;
 #[doc(hidden)]
@@ -76,6 +78,7 @@ pub use emit::{Emit, Emitting, Publish};
 pub use envelope::Envelope;
 pub use error::{BoxError, Error, Result, error_chain};
 pub use event::Event;
+pub use journal::{Durable, Journal, JournalContext, JournalLink, NoJournal, Page, Position, Start, Trimmed};
 pub use listener::{Listener, ListenerHandle};
 pub use loan::Loan;
 pub use memory::{Fault, Memory, MemoryLink};

@@ -112,7 +112,7 @@ impl Listener {
         while self.run.messages() == 0 {
             match self.taken.pop_front() {
                 Some(Item::Run(run)) => self.run = run,
-                Some(Item::Credit(_)) => {}
+                Some(Item::Credit(_) | Item::Mark(_)) => {}
                 None => return false,
             }
         }
@@ -141,6 +141,12 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        // What was handed out last was taken: nobody comes for what is behind it.
+        if self.run.messages() == 0 {
+            while self.taken.front().is_some_and(|item| item.messages() == 0) {
+                self.taken.pop_front();
+            }
+        }
         let left = self.taken.iter().map(Item::messages).sum::<u64>();
         self.exchange.unlisten(&self.queue, self.run.messages() + left);
     }

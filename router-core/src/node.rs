@@ -19,6 +19,7 @@ use crate::{
     builder::check_address,
     bus::{BusConnector, Mailbox, Tap},
     exchange::Exchange,
+    journal::Ledger,
     node::carry::{Carriers, Way, news},
     protocol::{Config, Machine},
     runtime,
@@ -109,6 +110,7 @@ impl Node {
             acceptors,
             addresses: Vec::new(),
         };
+        node.open_journals().await?;
         let mut reached_at = Vec::new();
         for (connector, silent) in
             node.carriers.connectors().cloned().collect::<Vec<_>>().into_iter().zip(silent)
@@ -137,6 +139,35 @@ impl Node {
             node.meet_all(timeout).await?;
         }
         Ok(node)
+    }
+
+    /// Has the events that survive a restart written and read.
+    async fn open_journals(&self) -> Result<()> {
+        let mut opened = Vec::new();
+        for journal in self.transports.iter().filter_map(|transport| transport.journal()) {
+            let config = self.exchange.config.clone();
+            let opening = runtime::io().spawn(async move { Ledger::open(journal, &config).await });
+            opened.push(opening.await.map_err(|error| Error::failed("opening a journal", error))??);
+        }
+        if opened.is_empty() {
+            return Ok(());
+        }
+        self.exchange.routes.journal(opened.iter().map(|(ledger, _)| ledger.clone()).collect());
+        opened.into_iter().for_each(|(ledger, link)| ledger.start(link, &self.exchange));
+        Ok(())
+    }
+
+    /// Has the journals written as far as that goes until then. Returns how many messages were, and how many were not.
+    async fn settle_journals(&self, deadline: Instant) -> (u64, u64) {
+        let ledgers = self.exchange.routes.journals();
+        let pending: u64 = ledgers.iter().map(|ledger| ledger.entries.waiting()).sum();
+        // All at once: each of them has all the time there is.
+        ledgers.iter().for_each(|ledger| ledger.close_by(deadline));
+        let mut left = 0;
+        for ledger in ledgers {
+            left += ledger.settled().await;
+        }
+        (pending.saturating_sub(left), left)
     }
 
     /// Tells the transports whom those speak to who are no nodes.
@@ -229,7 +260,8 @@ impl Node {
         self.stop_listening();
         self.exchange.tell(started, |machine| machine.goodbye());
         let sounding = deadline / SOUNDING;
-        self.until(deadline - sounding, |machine| machine.without_farewell().is_empty()).await;
+        let goodbye = self.until(deadline - sounding, |machine| machine.without_farewell().is_empty());
+        let ((flushed, discarded), ()) = tokio::join!(self.settle_journals(started + deadline), goodbye);
         if !self.exchange.ask(|machine| machine.without_farewell().is_empty()) {
             // Those who live tell how far they have come, so that the report is exact.
             sessions.iter().for_each(|session| session.outbox.freeze());
@@ -237,7 +269,7 @@ impl Node {
             self.until(deadline.saturating_sub(started.elapsed()), |machine| !machine.is_sounding()).await;
         }
         let unreachable = self.exchange.ask(|machine| machine.without_farewell());
-        let mut report = Report { unreachable, ..Report::default() };
+        let mut report = Report { unreachable, flushed, discarded, ..Report::default() };
         for (session, pending) in sessions.iter().zip(pending) {
             let left = session.outbox.close(DropReason::Shutdown).min(pending);
             report.discarded += left + session.outbox.late();
@@ -358,6 +390,11 @@ impl Drop for Node {
         if self.exchange.stop_taking() {
             // The tasks that serve the links say goodbye and end by themselves.
             self.exchange.tell(Instant::now(), |machine| machine.goodbye());
+            self.exchange
+                .routes
+                .journals()
+                .iter()
+                .for_each(|ledger| ledger.close_by(Instant::now() + LINGER));
             self.carriers.stop_by(Instant::now() + LINGER);
             self.exchange.end();
         }

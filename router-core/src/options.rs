@@ -48,9 +48,10 @@ pub enum Policy {
 pub struct Limits {
     /// The largest frame that is sent or taken: header, event name and payload, in bytes. Default 64 MiB.
     pub max_frame: usize,
-    /// How many bytes may wait for one peer before who emits waits. Default 8 MiB.
+    /// How many bytes may wait for one peer, or for the server of a journal, before who emits waits. Default 8 MiB.
     pub queue_bytes: usize,
-    /// How many messages may wait for one peer, or for one listener, before who emits waits. Default 65,536.
+    /// How many messages may wait for one peer, one listener, or the server of a journal, before who emits waits. Default
+    /// 65,536.
     pub queue_messages: usize,
     /// How many bytes a peer may send before this node's listeners have taken them. Default 16 MiB.
     pub window: usize,
@@ -58,7 +59,7 @@ pub struct Limits {
     pub listener_bytes: usize,
     /// How many bytes handlers may queue for one peer or listener, where they must not wait. Default 64 MiB.
     pub handler_budget: usize,
-    /// How long an emit waits for one peer or listener that takes nothing. Default 1 s. Time in which this process was
+    /// How long an emit waits for one peer or listener that takes nothing, or for the server of a journal. Default 1 s. Time in which this process was
     /// stopped does not count.
     pub max_wait: Duration,
     /// How long, after a node has joined, a message that nobody listens for yet is kept. Default 1 s. A node that

@@ -62,6 +62,29 @@ pub fn pattern_matches(pattern: &str, name: &str) -> bool {
     pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
+/// Whether there may be a name that matches both; names that Tidings itself emits are not looked at.
+pub(crate) fn patterns_overlap(one: &str, other: &str) -> bool {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    // Whether the rest of `one` behind what was looked at, and the rest of `other` behind each place, have a name in common;
+    // from the ends on.
+    let mut below = vec![false; other.len() + 1];
+    for o in (0..=one.len()).rev() {
+        let mut row = vec![false; other.len() + 1];
+        for t in (0..=other.len()).rev() {
+            row[t] = match (one.get(o), other.get(t)) {
+                (None, None) => true,
+                (Some('*'), Some('*')) => below[t] || row[t + 1],
+                (Some('*'), next) => below[t] || (next.is_some() && row[t + 1]),
+                (next, Some('*')) => row[t + 1] || (next.is_some() && below[t]),
+                (Some(a), Some(b)) => (a == b || *a == '?' || *b == '?') && below[t + 1],
+                _ => false,
+            };
+        }
+        below = row;
+    }
+    below[0]
+}
+
 /// The bytes of the UTF-8 character that starts with `first`.
 fn char_len(first: u8) -> usize {
     match first {
@@ -114,6 +137,21 @@ mod tests {
         fn matching_follows_the_definition(pattern in "[abé*?]{0,8}", name in "[abé]{0,8}") {
             let (p, n): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
             prop_assert_eq!(pattern_matches(&pattern, &name), by_definition(&p, &n));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn patterns_overlap_where_a_name_matches_both(one in "[ab*?]{0,4}", other in "[ab*?]{0,4}") {
+            // A name that matches both needs no more characters than the two have together, and none but theirs.
+            let mut names = vec![String::new()];
+            for length in 0..8 {
+                let longer = names.iter().filter(|name| name.len() == length);
+                let longer: Vec<_> = longer.flat_map(|name| [format!("{name}a"), format!("{name}b")]).collect();
+                names.extend(longer);
+            }
+            let is_common = |name: &String| pattern_matches(&one, name) && pattern_matches(&other, name);
+            prop_assert_eq!(patterns_overlap(&one, &other), names.iter().any(is_common));
         }
     }
 

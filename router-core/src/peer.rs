@@ -66,7 +66,7 @@ pub enum LeaveReason {
 pub struct Stats {
     /// Messages handed to links, counted once for each peer.
     pub sent: u64,
-    /// Messages that arrived from other nodes.
+    /// Messages that arrived from other nodes, or were read from journals.
     pub received: u64,
     /// Messages handed to listeners, counted once for each listener.
     pub delivered: u64,
@@ -82,7 +82,11 @@ pub struct Stats {
     pub queued_bytes: u64,
     /// Messages that wait for peers and have not been written to a link yet.
     pub queued_messages: u64,
-    /// The same for each peer.
+    /// Messages that the servers of [journals](crate::Durable) have confirmed.
+    pub journaled: u64,
+    /// Messages that wait for the servers of journals, or for their word.
+    pub unjournaled: u64,
+    /// What there is for each peer.
     pub peers: Vec<PeerStats>,
 }
 

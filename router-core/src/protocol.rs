@@ -6,7 +6,7 @@
 //! from links to listeners; the machine says which links carry whose queue.
 
 mod admission;
-mod backoff;
+pub(crate) mod backoff;
 mod config;
 mod dial;
 mod handshake;

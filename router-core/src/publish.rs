@@ -8,9 +8,10 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    Codec, EmitOptions, Encoded, Error, NodeId, Payload, Publish, Result, Scope,
+    Codec, DropReason, EmitOptions, Encoded, Error, NodeId, Payload, Publish, Result, Scope,
     exchange::Exchange,
     handler,
+    journal::{Addressed, Entries},
     listener::ListenerQueue,
     outbox::{LARGE, Outgoing},
     pace,
@@ -34,6 +35,10 @@ struct Targets<'a> {
     route: &'a Route,
     listeners: &'a [Arc<ListenerQueue>],
     peers: &'a [Arc<Session>],
+    /// What takes the place of peers, if the event goes through a journal.
+    journal: Option<&'a Arc<Entries>>,
+    /// No listener of this node is to get it.
+    only_remote: bool,
     /// The one node that it is for, if it is not for all that listen.
     destination: Option<NodeId>,
 }
@@ -70,6 +75,9 @@ impl Exchange {
 
     #[inline(always)]
     fn publish_to_all(&self, route: &Route, payload: &Bytes) -> bool {
+        if route.journal.is_some() {
+            return false;
+        }
         let targets = Targets::all(route);
         if targets.are_none() {
             // Those who listened may have left because this router shuts down.
@@ -103,8 +111,8 @@ impl Exchange {
         }
         if handler::is_inside() {
             self.check_budget(&targets)?;
-        } else if targets.are_full()
-            && let Some(full) = self.find_full(&targets)
+        } else if targets.is_one_full()
+            && let Some(full) = self.find_full(&targets)?
         {
             return Ok(full);
         }
@@ -120,9 +128,13 @@ impl Exchange {
     fn narrow(&self, targets: &mut Targets<'_>, scope: Scope) -> Result<()> {
         match scope {
             Scope::All => {}
-            Scope::Remote => targets.listeners = &[],
-            Scope::Local => targets.peers = &[],
-            Scope::Node(node) if node == self.node_id => targets.peers = &[],
+            Scope::Remote => (targets.listeners, targets.only_remote) = (&[], true),
+            Scope::Local => (targets.peers, targets.journal) = (&[], None),
+            Scope::Node(node) if node == self.node_id => (targets.peers, targets.journal) = (&[], None),
+            // It need not be there now.
+            Scope::Node(node) if targets.journal.is_some() => {
+                (targets.listeners, targets.destination) = (&[], Some(node));
+            }
             Scope::Node(node) => {
                 let unknown = || Error::UnknownNode { node_id: node, event: targets.route.name.to_string() };
                 let hop = self.hop(node).ok_or_else(unknown)?;
@@ -160,7 +172,9 @@ impl Exchange {
     fn check_budget(&self, targets: &Targets<'_>) -> Result<()> {
         let listener = targets.listeners.iter().find(|listener| listener.is_beyond_budget());
         let peer = targets.peers.iter().find(|session| session.outbox.is_beyond_budget());
-        match listener.map(listener_name).or_else(|| peer.map(peer_name)) {
+        let journal = targets.journal.filter(|entries| entries.is_beyond_budget());
+        let full = listener.map(listener_name).or_else(|| peer.map(peer_name));
+        match full.or_else(|| journal.map(|entries| entries.name())) {
             None => Ok(()),
             Some(queue) => {
                 let hint = "a handler does not wait for room, it may queue up to `.handler_budget(..)`";
@@ -171,12 +185,16 @@ impl Exchange {
 
     /// A queue that the caller has to wait for, if there is one.
     #[cold]
-    fn find_full(&self, targets: &Targets<'_>) -> Option<Publish> {
+    fn find_full(&self, targets: &Targets<'_>) -> Result<Option<Publish>> {
         if let Some(listener) = targets.listeners.iter().find(|listener| listener.must_wait()) {
-            return Some(self.full(listener_name(listener), listener.clone()));
+            return Ok(Some(self.full(listener_name(listener), listener.clone())));
         }
-        let session = targets.peers.iter().find(|session| session.outbox.must_wait())?;
-        Some(self.full(peer_name(session), session.clone()))
+        if let Some(entries) = targets.journal.filter(|entries| entries.must_wait()) {
+            entries.check_stalled(&targets.route.name)?;
+            return Ok(Some(self.full(entries.name(), entries.clone())));
+        }
+        let session = targets.peers.iter().find(|session| session.outbox.must_wait());
+        Ok(session.map(|session| self.full(peer_name(session), session.clone())))
     }
 
     fn full(&self, queue: String, bounded: Arc<dyn Bounded>) -> Publish {
@@ -187,6 +205,7 @@ impl Exchange {
     /// Queues a message whose payload is copied.
     fn queue_small(&self, codec: Codec, payload: &[u8], targets: &Targets<'_>) -> Result<()> {
         self.check_size(payload.len(), targets)?;
+        self.journal(codec, payload, targets)?;
         targets.send_small(codec, payload);
         if !targets.listeners.is_empty() {
             self.hand_here(codec, &Bytes::copy_from_slice(payload), targets);
@@ -197,6 +216,7 @@ impl Exchange {
     /// Queues a message whose payload stays where it is.
     fn queue_large(&self, codec: Codec, payload: &Bytes, targets: &Targets<'_>) -> Result<()> {
         self.check_size(payload.len(), targets)?;
+        self.journal(codec, payload, targets)?;
         if !targets.peers.is_empty() {
             let head = targets.header(codec).head(&targets.route.name, payload.len());
             let shared = self.shareable(payload.clone(), targets.peers.iter());
@@ -214,8 +234,21 @@ impl Exchange {
             return self.queue_large(Codec::Raw, payload, targets);
         }
         self.check_size(payload.len(), targets)?;
+        self.journal(Codec::Raw, payload, targets)?;
         targets.send_small(Codec::Raw, payload);
         self.hand_here(Codec::Raw, payload, targets);
+        Ok(())
+    }
+
+    /// Queues a message for the journal, if it goes there.
+    fn journal(&self, codec: Codec, payload: &[u8], targets: &Targets<'_>) -> Result<()> {
+        let Some(entries) = targets.journal else { return Ok(()) };
+        let event = &*targets.route.name;
+        entries.check_size(event, payload.len())?;
+        let (destination, only_remote) = (targets.destination, targets.only_remote);
+        if !entries.push(Addressed { event, codec, destination, only_remote }, payload) {
+            self.count_drop(DropReason::Shutdown, 1);
+        }
         Ok(())
     }
 
@@ -246,12 +279,14 @@ impl Exchange {
 impl<'a> Targets<'a> {
     #[inline]
     fn all(route: &'a Route) -> Self {
-        Self { route, listeners: &route.listeners, peers: &route.peers, destination: None }
+        let journal = route.journal.as_ref().map(|journal| &journal.entries);
+        let (listeners, peers) = (&route.listeners, &route.peers);
+        Self { route, listeners, peers, journal, only_remote: false, destination: None }
     }
 
     #[inline]
     fn are_none(&self) -> bool {
-        self.listeners.is_empty() && self.peers.is_empty()
+        self.listeners.is_empty() && self.peers.is_empty() && self.journal.is_none()
     }
 
     /// Whether one of them has to be waited for.
@@ -259,6 +294,11 @@ impl<'a> Targets<'a> {
     fn are_full(&self) -> bool {
         self.peers.iter().any(|session| session.outbox.must_wait())
             || self.listeners.iter().any(|listener| listener.must_wait())
+    }
+
+    /// The same, the journal included.
+    fn is_one_full(&self) -> bool {
+        self.are_full() || self.journal.is_some_and(|entries| entries.must_wait())
     }
 
     fn header(&self, codec: Codec) -> DataHeader {

@@ -6,7 +6,7 @@ mod cache;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Instant,
 };
 
@@ -16,6 +16,7 @@ pub(crate) use cache::{Lent, Recent};
 
 use crate::{
     Codec, Limits, ListenOptions, NodeId, Policy, Result, is_pattern,
+    journal::{Entries, Ledger},
     listener::ListenerQueue,
     pattern::{PatternIndex, check_name, check_pattern},
     session::Session,
@@ -37,7 +38,25 @@ pub(crate) struct Route {
     /// The version of the table that it was made of.
     pub(crate) version: u64,
     pub(crate) listeners: Box<[Arc<ListenerQueue>]>,
+    /// Those whom an emit is sent to.
     pub(crate) peers: Box<[Arc<Session>]>,
+    /// What takes their place, if the event goes through a journal.
+    pub(crate) journal: Option<Box<ByJournal>>,
+}
+
+/// Who gets an event that goes through a journal.
+#[derive(Debug)]
+pub(crate) struct ByJournal {
+    pub(crate) entries: Arc<Entries>,
+    /// Peers that a hub passes it on to, where somebody sends it all the same.
+    peers: Box<[Arc<Session>]>,
+}
+
+impl Route {
+    /// Those whom a hub passes the event on to.
+    pub(crate) fn onward(&self) -> &[Arc<Session>] {
+        self.journal.as_ref().map_or(&self.peers, |journal| &journal.peers)
+    }
 }
 
 #[derive(Debug)]
@@ -45,6 +64,7 @@ pub(crate) struct Routes {
     node_id: NodeId,
     table: Mutex<Table>,
     cache: Cache,
+    journals: OnceLock<Box<[Arc<Ledger>]>>,
 }
 
 #[derive(Debug, Default)]
@@ -78,7 +98,17 @@ impl Interest {
 
 impl Routes {
     pub(crate) fn new(node_id: NodeId) -> Self {
-        Self { node_id, table: Mutex::default(), cache: Cache::default() }
+        Self { node_id, table: Mutex::default(), cache: Cache::default(), journals: OnceLock::new() }
+    }
+
+    /// The journals of this node. Said once, before anything is emitted.
+    pub(crate) fn journal(&self, journals: Vec<Arc<Ledger>>) {
+        self.journals.set(journals.into()).expect("a node says once what journals it has");
+        self.invalidate(&mut self.lock());
+    }
+
+    pub(crate) fn journals(&self) -> &[Arc<Ledger>] {
+        self.journals.get().map_or(&[], |journals| journals)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -125,6 +155,10 @@ impl Routes {
         // In the order in which they came, so that who listens first is handed a message first.
         listeners.sort_by_key(|listener| listener.since);
         let peers = table.peers.values().filter(|interest| interest.wants(event));
+        let mut peers: Box<[_]> = peers.map(|interest| interest.session.clone()).collect();
+        let journal = self.journals().iter().find(|ledger| ledger.durable().covers(event)).map(|ledger| {
+            Box::new(ByJournal { entries: ledger.entries.clone(), peers: std::mem::take(&mut peers) })
+        });
         let name_len = event.len() as u16;
         let header = DataHeader { codec: Codec::Raw, name_len, source: self.node_id, destination: None };
         let route = Arc::new(Route {
@@ -134,7 +168,8 @@ impl Routes {
             ends: Ends::of(event),
             version: self.cache.version(),
             listeners: listeners.into(),
-            peers: peers.map(|interest| interest.session.clone()).collect(),
+            peers,
+            journal,
         });
         self.cache.keep(&route);
         route

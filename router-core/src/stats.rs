@@ -18,13 +18,15 @@ pub enum DropReason {
     Shutdown,
     /// The listener was removed, or panicked, with messages in its queue.
     Unsubscribed,
-    /// It came over a broker's channel of ours, and no node of ours has written it.
+    /// It came over a broker's channel or journal of ours, and no node of ours has written it.
     Foreign,
+    /// A journal kept no more than its `max_messages`, and dropped it before it was read here.
+    Trimmed,
 }
 
 impl DropReason {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Lagging,
         Self::Evicted,
         Self::Disconnected,
@@ -33,6 +35,7 @@ impl DropReason {
         Self::Shutdown,
         Self::Unsubscribed,
         Self::Foreign,
+        Self::Trimmed,
     ];
 
     /// Its number on the wire, and its place among the counters.

@@ -20,7 +20,7 @@ use std::{
 use bytes::Bytes;
 use tidings_topology::Distance;
 
-use crate::{Address, Bus, Incarnation, NodeId, Pool, Result, Router};
+use crate::{Address, Bus, Incarnation, Journal, NodeId, Pool, Result, Router};
 
 /// A future behind a dynamic boundary: one for each dial and listen, none for messages.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -42,6 +42,11 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     ///
     /// When the placement's address does not fit this transport.
     fn place(&self, placement: &Placement) -> Result<Arc<dyn Transport>>;
+
+    /// Where events that survive a restart are written and read, if the user asked for it. Default: none are.
+    fn journal(&self) -> Option<Arc<dyn Journal>> {
+        None
+    }
 }
 
 /// The kind of wire under a router.

@@ -5,6 +5,7 @@ mod acceptance;
 mod bridges;
 mod bus;
 mod conformance;
+mod durable;
 mod faults;
 mod fuzz_corpora;
 mod handlers;

@@ -98,6 +98,7 @@ impl Dialer {
             .ping_interval(PING)
             .client_capacity(COMMANDS)
             .subscription_capacity(MESSAGES)
+            .custom_inbox_prefix(self.subjects.inbox())
             // We know what we publish to.
             .skip_subject_validation(true)
             .ignore_discovered_servers()
@@ -138,7 +139,7 @@ impl Dialer {
                     address: format!("nats://{}", server::all(&self.servers)),
                     reason: format!(
                         "{text}; permit this user to publish and to subscribe what begins with `.prefix(..)` and the \
-                         cluster"
+                         cluster, and with `.durable(..)` to publish to `$JS.API.>`"
                     ),
                 })
             }

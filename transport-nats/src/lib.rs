@@ -25,6 +25,18 @@
 //!   that has gone is noticed by the server's word that nobody listens.
 //! * **No password shows** in an error, a log line or a `Debug`.
 //!
+//! # Events that survive a restart
+//!
+//! With [`Nats::durable`] the events named there go through a stream of JetStream in the place of links.
+//!
+//! * It is called `PREFIX-CLUSTER-journal`, is made in files if it is not there, and is brought to the `max_messages` of
+//!   the node that opens it. One that is there, with replicas for instance, is taken if its subjects have
+//!   `PREFIX.CLUSTER.journal` among them.
+//! * Positions are kept in the stream `PREFIX-CLUSTER-position`. One is a sequence number of the journal's stream.
+//! * A message that does not fit the server's `max_payload` (1 MiB by default), with its name and 34 bytes more, is an
+//!   error of its emit.
+//! * A user has to be permitted to publish to `$JS.API.>` in addition.
+//!
 //! # Its limits
 //!
 //! * What passes through the server can be read by whoever may subscribe there. The secret of the router protects who
@@ -35,6 +47,7 @@
 
 mod dialer;
 mod ears;
+mod journal;
 mod keeper;
 mod login;
 mod nats;

@@ -1,12 +1,14 @@
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use tidings_router_core::{
-    Address, AddressText, BoxFuture, Bus, Capability, Error, Placement, Result, Tap, Transport, Wire, runtime,
+    Address, AddressText, BoxFuture, Bus, Capability, Durable, Error, Journal, Mailbox, Placement, Result,
+    Tap, Transport, Wire, runtime,
 };
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     dialer::Dialer,
+    journal::JetStream,
     keeper::{Failure, Keeper},
     login::Login,
     server::{self, Server},
@@ -37,6 +39,7 @@ pub struct Nats {
     login: Option<Login>,
     root_certificates: Option<PathBuf>,
     prefix: String,
+    durable: Option<Durable>,
 }
 
 impl Nats {
@@ -50,12 +53,8 @@ impl Nats {
     /// within `.connect_timeout(..)`, and with [`Error::Refused`] if it takes no such user, permits too little, or has no
     /// certificate that we trust.
     pub fn connect(url: impl ToString) -> Self {
-        Self {
-            servers: url.to_string().into(),
-            login: None,
-            root_certificates: None,
-            prefix: PREFIX.to_owned(),
-        }
+        let (servers, prefix) = (url.to_string().into(), PREFIX.to_owned());
+        Self { servers, login: None, root_certificates: None, prefix, durable: None }
     }
 
     /// Logs in with a user's name and password. This and the others below take the place of what the URL says, and the
@@ -89,14 +88,38 @@ impl Nats {
         Self { prefix: prefix.into(), ..self }
     }
 
-    fn dialer(&self, tap: &Tap) -> Result<Dialer> {
+    /// Events that survive a restart: they go through a stream of JetStream in the place of links. Given more than once,
+    /// the last one counts. What is promised stands in [`Durable`], what it needs in the [crate's docs](crate).
+    ///
+    /// `open` fails in addition with [`Error::Setting`] for a `max_messages`, a pattern or a position that cannot be, and
+    /// with [`Error::Refused`] by a server without JetStream.
+    ///
+    /// ```
+    /// use tidings_router_core::Durable;
+    /// use tidings_transport_nats::Nats;
+    ///
+    /// let orders = Durable::new("orders/*").max_messages(100_000);
+    /// let nats = Nats::connect("nats://127.0.0.1:4222").durable(orders.clone());
+    /// ```
+    pub fn durable(self, durable: Durable) -> Self {
+        Self { durable: Some(durable), ..self }
+    }
+
+    pub(crate) fn dialer(&self, cluster: &str, own: Mailbox) -> Result<Dialer> {
         check_prefix(&self.prefix)?;
         Ok(Dialer {
             servers: Server::parse_all(&self.servers)?,
             login: self.login.clone(),
             root_certificates: self.root_certificates.clone(),
-            subjects: Subjects::new(&self.prefix, tap.cluster(), tap.mailbox()),
+            subjects: Subjects::new(&self.prefix, cluster, own),
         })
+    }
+}
+
+impl Nats {
+    /// Where the servers are.
+    pub(crate) fn address(&self) -> Result<Address> {
+        Address::new(SCHEME, server::all(&Server::parse_all(&self.servers)?))
     }
 }
 
@@ -112,8 +135,8 @@ impl fmt::Debug for Nats {
 impl Bus for Nats {
     fn connect(&self, tap: Arc<Tap>) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            let dialer = self.dialer(&tap)?;
-            let address = Address::new(SCHEME, server::all(&dialer.servers))?;
+            let dialer = self.dialer(tap.cluster(), tap.mailbox())?;
+            let address = self.address()?;
             let after = tap.connect_timeout();
             let failure = Failure::default();
             let (opened, is_open) = oneshot::channel();
@@ -148,6 +171,11 @@ impl Transport for Nats {
     /// The same for every node: they have no addresses of their own.
     fn place(&self, _placement: &Placement) -> Result<Arc<dyn Transport>> {
         Ok(Arc::new(self.clone()))
+    }
+
+    fn journal(&self) -> Option<Arc<dyn Journal>> {
+        let durable = self.durable.clone()?;
+        Some(Arc::new(JetStream { nats: self.clone(), durable }))
     }
 }
 

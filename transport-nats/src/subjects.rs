@@ -8,6 +8,9 @@ use tidings_router_core::{Error, Mailbox, Result};
 /// and every tool take for what they are.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
+/// What stands so in the name of a stream, where `-` separates.
+const IN_STREAMS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_');
+
 /// The longest prefix, in bytes: the server takes 4 KiB for a line.
 const MAX_PREFIX: usize = 255;
 
@@ -21,10 +24,15 @@ const MAX_PREFIX: usize = 255;
 /// | `reply.MAILBOX.knock.N` | the server's word that nobody is in the lobby |
 /// | `reply.MAILBOX.mark.N` | its own mark, which comes back when the server has done all that was asked before |
 /// | `reply.MAILBOX.unheard.OTHER` | the server's word that nobody listens to the other mailbox |
+/// | `journal` | entries of the journal |
+/// | `position.7` | a node's position in the journal |
+/// | `inbox.MAILBOX.N` | the server's answers to what is asked about the journal |
 #[derive(Debug, Clone)]
 pub(crate) struct Subjects {
     base: String,
     replies: String,
+    /// What the names of streams begin with.
+    streams: String,
     own: Mailbox,
 }
 
@@ -40,7 +48,9 @@ pub(crate) enum Reply {
 impl Subjects {
     pub(crate) fn new(prefix: &str, cluster: &str, own: Mailbox) -> Self {
         let base = format!("{prefix}.{}", escape(cluster));
-        Self { replies: format!("{base}.reply.{own}"), base, own }
+        let token = |name| utf8_percent_encode(name, IN_STREAMS);
+        let streams = format!("{}-{}", token(prefix), token(cluster));
+        Self { replies: format!("{base}.reply.{own}"), base, streams, own }
     }
 
     pub(crate) fn own(&self) -> Mailbox {
@@ -75,6 +85,31 @@ impl Subjects {
 
     pub(crate) fn unheard(&self, mailbox: Mailbox) -> Subject {
         format!("{}.unheard.{mailbox}", self.replies).into()
+    }
+
+    /// Where the server answers what is asked about the journal.
+    pub(crate) fn inbox(&self) -> String {
+        format!("{}.inbox.{}", self.base, self.own)
+    }
+
+    /// Where entries of the journal are published.
+    pub(crate) fn journal(&self) -> Subject {
+        format!("{}.journal", self.base).into()
+    }
+
+    /// Where this node publishes its position in the journal.
+    pub(crate) fn position(&self) -> Subject {
+        format!("{}.position.{}", self.base, self.own.node_id).into()
+    }
+
+    /// Where all nodes do.
+    pub(crate) fn positions(&self) -> Subject {
+        format!("{}.position.*", self.base).into()
+    }
+
+    /// What a stream of the cluster is called: no two clusters have the same one.
+    pub(crate) fn stream(&self, kind: &str) -> String {
+        format!("{}-{kind}", self.streams)
     }
 
     /// What a reply subject of this node stands for.
@@ -131,6 +166,14 @@ mod tests {
             subjects.unheard(OTHER).as_str(),
             "a.b.my%20cluster%2E%2A.reply.node.7.0000000000c0ffee.unheard.node.8.0000000000000001"
         );
+    }
+
+    #[test]
+    fn no_two_clusters_have_a_stream_of_the_same_name() {
+        let stream = |prefix, cluster| Subjects::new(prefix, cluster, OWN).stream("journal");
+        assert_eq!(stream("tidings", "demo_1"), "tidings-demo_1-journal");
+        assert_eq!(stream("a.b", "c d/*"), "a%2Eb-c%20d%2F%2A-journal");
+        assert_ne!(stream("a-b", "c"), stream("a", "b-c"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use tidings_router_core::Mailbox;
+use tidings_router_core::{Mailbox, NodeId};
 
 /// The channels of one cluster.
 #[derive(Debug, Clone)]
@@ -38,6 +38,16 @@ impl Channels {
         format!("{}nobody", self.stem)
     }
 
+    /// The key of the journal.
+    pub(crate) fn journal(&self) -> String {
+        format!("{}journal", self.stem)
+    }
+
+    /// The key of a node's position in the journal.
+    pub(crate) fn position(&self, node: NodeId) -> String {
+        format!("{}journal.position.{node}", self.stem)
+    }
+
     pub(crate) fn mailbox(&self, channel: &str) -> Option<Mailbox> {
         channel.strip_prefix(&self.stem)?.parse().ok()
     }
@@ -62,7 +72,7 @@ fn escape(text: &str, special: &str) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tidings_router_core::{Incarnation, NodeId};
+    use tidings_router_core::Incarnation;
 
     use super::*;
 
@@ -72,6 +82,8 @@ mod tests {
     fn a_channel_names_prefix_cluster_and_mailbox() {
         let channels = Channels::new("tidings", "demo");
         assert_eq!(channels.of(MAILBOX), "tidings:demo:node.3.0000000000000001");
+        assert_eq!(channels.journal(), "tidings:demo:journal");
+        assert_eq!(channels.position(NodeId(3)), "tidings:demo:journal.position.3");
         assert_eq!(channels.all(), "tidings:demo:node.*");
         assert_eq!(channels.mailbox(&channels.of(MAILBOX)), Some(MAILBOX));
         assert_eq!(channels.mailbox("tidings:demo:nobody"), None);

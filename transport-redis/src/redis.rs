@@ -1,8 +1,10 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use tidings_router_core::{BoxFuture, Bus, Capability, Placement, Result, Tap, Transport, Wire, runtime};
+use tidings_router_core::{
+    BoxFuture, Bus, Capability, Durable, Journal, Placement, Result, Tap, Transport, Wire, runtime,
+};
 
-use crate::{channels::Channels, serve::serve, server::Server};
+use crate::{channels::Channels, journal::Stream, serve::serve, server::Server};
 
 /// The scheme of the addresses that nodes on it are known by.
 pub(crate) const SCHEME: &str = "redis";
@@ -27,6 +29,7 @@ pub struct Redis {
     pub(crate) url: String,
     pub(crate) prefix: String,
     pub(crate) certificate_authority: Option<PathBuf>,
+    durable: Option<Durable>,
 }
 
 impl Redis {
@@ -39,7 +42,8 @@ impl Redis {
     /// [`Error::Unreachable`](tidings_router_core::Error::Unreachable) if it does not answer, or does not speak TLS, within
     /// [`connect_timeout`](tidings_router_core::Limits::connect_timeout). Until then it is tried again.
     pub fn connect(url: impl Into<String>) -> Self {
-        Self { url: url.into(), prefix: PREFIX.to_owned(), certificate_authority: None }
+        let (url, prefix) = (url.into(), PREFIX.to_owned());
+        Self { url, prefix, certificate_authority: None, durable: None }
     }
 
     /// What stands in front of the name of every channel, for servers where users may use only channels of their own.
@@ -52,6 +56,25 @@ impl Redis {
     /// operating system trusts.
     pub fn certificate_authority(self, path: impl Into<PathBuf>) -> Self {
         Self { certificate_authority: Some(path.into()), ..self }
+    }
+
+    /// Events that survive a restart: they go through a stream of Redis (5 or later) in the place of links. Given more
+    /// than once, the last one counts. What is promised stands in [`Durable`], what it needs in the [crate's
+    /// docs](crate).
+    ///
+    /// Opening a router fails in addition with [`Error::Setting`](tidings_router_core::Error::Setting) for a
+    /// `max_messages`, a pattern or a position that cannot be, and with
+    /// [`Error::Refused`](tidings_router_core::Error::Refused) by a server without streams.
+    ///
+    /// ```
+    /// use tidings_router_core::Durable;
+    /// use tidings_transport_redis::Redis;
+    ///
+    /// let orders = Durable::new("orders/*").max_messages(100_000);
+    /// let redis = Redis::connect("redis://127.0.0.1:6379").durable(orders.clone());
+    /// ```
+    pub fn durable(self, durable: Durable) -> Self {
+        Self { durable: Some(durable), ..self }
     }
 }
 
@@ -71,6 +94,11 @@ impl Transport for Redis {
     /// All nodes of a launch meet at the same server.
     fn place(&self, _placement: &Placement) -> Result<Arc<dyn Transport>> {
         Ok(Arc::new(self.clone()))
+    }
+
+    fn journal(&self) -> Option<Arc<dyn Journal>> {
+        let durable = self.durable.clone()?;
+        Some(Arc::new(Stream { redis: self.clone(), durable }))
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, ProtocolVersion,
-    RedisError, TlsCertificates,
+    RedisError, TlsCertificates, aio::MultiplexedConnection,
 };
 use tidings_router_core::{Address, BoxError, Error, Mailbox, Result, Tap};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -116,20 +116,34 @@ impl Server {
         tap: &Arc<Tap>,
         channels: &Channels,
     ) -> Result<(Connection, Vec<Mailbox>), RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_WITHIN))
-            .set_response_timeout(Some(ANSWER_WITHIN));
-        let connected = Connection::new(&self.client, config.clone(), self.modern, tap, channels).await;
+        let connected = Connection::new(&self.client, config(), self.modern, tap, channels).await;
         match connected {
-            // A server that is older than RESP3 does not know how to switch to it.
-            Err(error) if self.modern && error.kind() == ErrorKind::RESP3NotSupported => {
-                let info = self.client.get_connection_info().clone();
-                let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
-                let client = Client::open(info.set_redis_settings(settings))?;
-                Connection::new(&client, config, false, tap, channels).await
+            Err(error) if self.is_too_modern(&error) => {
+                Connection::new(&self.older()?, config(), false, tap, channels).await
             }
             connected => connected,
         }
+    }
+
+    /// A connection for commands alone, one try.
+    pub(crate) async fn plain_connection(&self) -> Result<MultiplexedConnection, RedisError> {
+        match self.client.get_multiplexed_async_connection_with_config(&config()).await {
+            Err(error) if self.is_too_modern(&error) => {
+                self.older()?.get_multiplexed_async_connection_with_config(&config()).await
+            }
+            connected => connected,
+        }
+    }
+
+    /// A server that is older than RESP3 does not know how to switch to it.
+    fn is_too_modern(&self, error: &RedisError) -> bool {
+        self.modern && error.kind() == ErrorKind::RESP3NotSupported
+    }
+
+    fn older(&self) -> Result<Client, RedisError> {
+        let info = self.client.get_connection_info().clone();
+        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
+        Client::open(info.set_redis_settings(settings))
     }
 
     /// Why the last try failed.
@@ -146,7 +160,7 @@ impl Server {
         matches!(self.client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. })
     }
 
-    fn refused(&self, error: &RedisError) -> Error {
+    pub(crate) fn refused(&self, error: &RedisError) -> Error {
         let advice = match is_wrong_certificate(error) {
             true => {
                 "the URL has to name the host as its certificate does, and `.certificate_authority(..)` says whom to trust"
@@ -160,6 +174,12 @@ impl Server {
     }
 }
 
+fn config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_WITHIN))
+        .set_response_timeout(Some(ANSWER_WITHIN))
+}
+
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| Error::Setting {
         setting: "certificate_authority".to_owned(),
@@ -168,7 +188,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// Whether trying again is of no use.
-fn is_refusal(error: &RedisError) -> bool {
+pub(crate) fn is_refusal(error: &RedisError) -> bool {
     let code = error.code().unwrap_or_default();
     matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig)
         || matches!(code, "NOAUTH" | "WRONGPASS" | "NOPERM")

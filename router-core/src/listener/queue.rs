@@ -16,6 +16,7 @@ use std::{
 use crate::{
     Limits, NodeId, Policy,
     credit::Credit,
+    journal::Mark,
     room::{Stall, Waiters, wake},
     run::Run,
 };
@@ -26,20 +27,22 @@ pub(super) enum Item {
     Run(Run),
     /// Dropped when everything before it has been taken: gives the sending peer its window back.
     Credit(#[expect(dead_code, reason = "it works by being dropped")] Arc<Credit>),
+    /// Dropped when who reads comes for what is behind it: a message of a journal has been taken.
+    Mark(#[expect(dead_code, reason = "it works by being dropped")] Mark),
 }
 
 impl Item {
     pub(super) fn event(&self) -> Option<&str> {
         match self {
             Self::Run(run) => Some(run.event()),
-            Self::Credit(_) => None,
+            Self::Credit(_) | Self::Mark(_) => None,
         }
     }
 
     pub(super) fn messages(&self) -> u64 {
         match self {
             Self::Run(run) => run.messages(),
-            Self::Credit(_) => 0,
+            Self::Credit(_) | Self::Mark(_) => 0,
         }
     }
 }
@@ -141,7 +144,17 @@ impl ListenerQueue {
     /// Queues messages, and behind them the credit that goes back when they are taken.
     ///
     /// Messages from links are queued beyond the bound: the window of each link bounds them. Returns what came of it.
-    pub(crate) fn push(&self, mut run: Run, credit: Option<&Arc<Credit>>) -> Pushed {
+    pub(crate) fn push(&self, run: Run, credit: Option<&Arc<Credit>>) -> Pushed {
+        self.push_before(run, || credit.cloned().map(Item::Credit))
+    }
+
+    /// Queues a message of a journal, and behind it the mark that tells that it was taken; one that is not needed is left.
+    pub(crate) fn push_marked(&self, message: Run, mark: &mut Option<Mark>) -> Pushed {
+        self.push_before(message, || mark.take().map(Item::Mark))
+    }
+
+    #[inline]
+    fn push_before(&self, mut run: Run, behind: impl FnOnce() -> Option<Item>) -> Pushed {
         let mut state = self.lock();
         let mut pushed = Pushed::default();
         if state.closed {
@@ -161,7 +174,7 @@ impl ListenerQueue {
         } else {
             pushed.taken = run.messages();
             state.push(run);
-            state.items.extend(credit.cloned().map(Item::Credit));
+            state.items.extend(behind());
         }
         pushed.full = !state.lagging && self.is_full(&state);
         if pushed.full {

@@ -30,7 +30,7 @@ impl ListenerQueue {
         for item in std::mem::take(&mut state.items) {
             match item {
                 Item::Run(run) => state.items.extend(run.singly().map(Item::Run)),
-                Item::Credit(_) => released.push_back(item),
+                Item::Credit(_) | Item::Mark(_) => released.push_back(item),
             }
         }
         let mut dropped: Vec<(NodeId, u64)> = Vec::new();
