@@ -303,7 +303,7 @@ pub(crate) struct Keygen {
 }
 
 /// What to measure.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Bench {
     /// The transports: memory, ipc, tcp, redis, nats, zmq, or a broker's address such as `nats://host:4222`. Default:
     /// all. A broker that no address names is a private server, started for as long as it is measured.

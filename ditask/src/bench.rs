@@ -7,6 +7,7 @@ mod subject;
 use std::{
     fs,
     io::{self, Write},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,6 +18,7 @@ use tidings::{Bytes, Router, Subscription};
 use crate::{
     arguments::Bench,
     fault::{Fault, Result},
+    finish,
     progress::Progress,
     table::table,
     unpack::Scratch,
@@ -54,20 +56,10 @@ pub(crate) fn run(bench: &Bench) -> Result {
     if let Some(size) = bench.sizes.iter().find(|size| **size == 0 || **size > LARGEST) {
         return Err(Fault::usage(format!("--sizes {size} is not from 1 to {LARGEST}")));
     }
-    let mut rows = Vec::new();
-    for subject in &subjects {
-        let _progress = Progress::begin(format!("measuring {}", subject.name));
-        // Gone after all that is in it.
-        let scratch = Scratch::new()?;
-        match subject.meeting(scratch.path()) {
-            Ok(meeting) => rows.extend(measure(subject.name, &meeting, bench)?),
-            // Nobody has asked for just this one.
-            Err(fault) if bench.transports.is_empty() => {
-                let _ = writeln!(io::stderr(), "ditask: {fault}");
-            }
-            Err(fault) => return Err(fault),
-        }
-    }
+    // For sockets and servers, and gone after them, whatever signal comes.
+    let scratch = Scratch::new()?;
+    let (asked, folder) = (bench.clone(), scratch.path().to_owned());
+    let rows = finish::interruptible("ditask bench", move || measure_all(&subjects, &asked, &folder))?;
     let text = match bench.json {
         true => {
             let line = |row: &Row| serde_json::to_string(row).map(|line| line + "\n");
@@ -83,6 +75,25 @@ pub(crate) fn run(bench: &Bench) -> Result {
             .map_err(|error| Fault::io(format!("cannot write {}", path.display()), &error))?;
     }
     io::stdout().write_all(text.as_bytes()).map_err(|error| Fault::io("cannot write", &error))
+}
+
+fn measure_all(subjects: &[Subject], bench: &Bench, folder: &Path) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for subject in subjects {
+        let _progress = Progress::begin(format!("measuring {}", subject.name));
+        let own = folder.join(subject.name);
+        fs::create_dir_all(&own)
+            .map_err(|error| Fault::io(format!("cannot make {}", own.display()), &error))?;
+        match subject.meeting(&own) {
+            Ok(meeting) => rows.extend(measure(subject.name, &meeting, bench)?),
+            // Nobody has asked for just this one.
+            Err(fault) if bench.transports.is_empty() => {
+                let _ = writeln!(io::stderr(), "ditask: {fault}");
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(rows)
 }
 
 fn shown(rows: &[Row]) -> String {

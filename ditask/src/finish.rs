@@ -4,6 +4,7 @@ use std::{
     io,
     path::Path,
     process::{ExitStatus, Stdio},
+    thread,
 };
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -11,6 +12,7 @@ use tokio::{
     io::AsyncReadExt,
     process::Command,
     signal::unix::{SignalKind, signal},
+    sync::oneshot,
 };
 
 use crate::fault::{Fault, Result};
@@ -56,13 +58,39 @@ pub(crate) fn output(mut command: std::process::Command) -> Result<(ExitStatus, 
                     let _ = kill_process_group(group, Signal::TERM);
                 }
                 let _ = child.wait().await;
-                Err(Fault::with_code(
-                    format!("interrupted by signal {number} while `{name}` ran"),
-                    128 + number as u8,
-                ))
+                Err(interrupted(number, &name))
             }
         }
     })
+}
+
+/// Does `work`, called `name`, on a thread of its own. A signal that ends this process leaves it there, and who called
+/// removes what the work is done with.
+///
+/// # Errors
+///
+/// Those of the work, and when a signal came.
+pub(crate) fn interruptible<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let failed = |error: io::Error| Fault::io(format!("cannot begin `{name}`"), &error);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    runtime.block_on(async {
+        let mut signals = Signals::new().map_err(failed)?;
+        let (done, result) = oneshot::channel();
+        // An error means that nobody waits any more.
+        let work = move || drop(done.send(work()));
+        thread::Builder::new().name(name.to_owned()).spawn(work).map_err(failed)?;
+        tokio::select! {
+            result = result => result.unwrap_or_else(|_| Err(Fault::new(format!("`{name}` has panicked")))),
+            number = signals.next() => Err(interrupted(number, name)),
+        }
+    })
+}
+
+fn interrupted(signal: i32, name: &str) -> Fault {
+    Fault::with_code(format!("interrupted by signal {signal} while `{name}` ran"), 128 + signal as u8)
 }
 
 /// The signals that end a process.

@@ -2,8 +2,8 @@
 
 use std::{
     env,
-    io::{self, Write},
-    process::{Child, Command, Stdio},
+    io::{self, BufRead, BufReader, Write},
+    process::{self, Child, ChildStdin, Command, Stdio},
     sync::Arc,
     thread::{self, JoinHandle},
 };
@@ -30,7 +30,8 @@ pub(super) const STOP: &str = "bench.stop";
 /// The other end, in a process of its own where that is possible.
 #[derive(Debug)]
 pub(super) enum Other {
-    Process(Child),
+    /// Its input stays open: the end of that is the end of this process.
+    Process(Child, #[expect(dead_code, reason = "it works by being open")] Option<ChildStdin>),
     Thread(Option<JoinHandle<()>>),
 }
 
@@ -41,9 +42,10 @@ impl Other {
         let program = env::current_exe().map_err(failed)?;
         let mut command = Command::new(program);
         let mut child = command.args(["bench", "--echo"]).stdin(Stdio::piped()).spawn().map_err(failed)?;
-        let input = child.stdin.take();
-        let other = Self::Process(child);
-        input.map_or(Ok(()), |mut input| writeln!(input, "{cluster}\n{address}")).map_err(failed)?;
+        let mut input = child.stdin.take();
+        let told = input.as_mut().map_or(Ok(()), |input| writeln!(input, "{cluster}\n{address}"));
+        let other = Self::Process(child, input);
+        told.map_err(failed)?;
         Ok(other)
     }
 
@@ -57,7 +59,7 @@ impl Other {
     /// Waits for its end, which [`STOP`] brings about, as does the end of this process.
     pub(super) fn end(mut self) {
         match &mut self {
-            Self::Process(child) => drop(child.wait()),
+            Self::Process(child, _) => drop(child.wait()),
             Self::Thread(thread) => drop(thread.take().map(JoinHandle::join)),
         }
     }
@@ -66,7 +68,7 @@ impl Other {
 /// A measurement that failed leaves nobody behind.
 impl Drop for Other {
     fn drop(&mut self) {
-        if let Self::Process(child) = self {
+        if let Self::Process(child, _) = self {
             // Errors mean that it has ended.
             let _ = child.kill();
             let _ = child.wait();
@@ -76,9 +78,13 @@ impl Drop for Other {
 
 /// Is the other end of a measurement, as a process.
 pub(super) fn run() -> Result {
-    let mut lines = io::stdin().lines().map_while(io::Result::ok);
+    let mut lines = BufReader::new(io::stdin()).lines().map_while(io::Result::ok);
     let cluster = lines.next().unwrap_or_default();
     let address: Address = lines.next().unwrap_or_default().parse()?;
+    thread::spawn(move || {
+        lines.for_each(drop);
+        process::exit(0);
+    });
     let builder = Router::builder().node_id(1).cluster(cluster);
     let builder = match address.scheme() {
         "ipc" => builder.transport(Ipc::new()).attach_to([&address]),

@@ -195,6 +195,19 @@ fn bench_measures_with_a_server_that_it_is_told_of() {
 }
 
 #[test]
+fn bench_that_is_interrupted_leaves_no_server_and_no_folder_behind() {
+    for by in [Signal::INT, Signal::TERM] {
+        let place = Place::new();
+        let running = place.start(place.typed("ditask bench --seconds 60 --sizes 64 --transports nats"));
+        // Itself, the shell that guards the server, the server, and the other end.
+        place.wait_for_processes(4);
+        let outcome = running.end_by(by);
+        outcome.fails(128 + by.as_raw(), &["interrupted", "ditask bench"]);
+        place.assert_nothing_left();
+    }
+}
+
+#[test]
 fn bench_says_which_server_is_missing_and_measures_the_others() {
     let place = Place::new();
     let without_servers = |arguments: &str| {

@@ -161,6 +161,15 @@ impl Place {
             fs::read_dir(self.directory.join("tmp")).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(left.is_empty(), "left behind: {left:?}");
     }
+
+    /// Waits until so many processes run that a test has started here, and those that these have started.
+    pub(crate) fn wait_for_processes(&self, count: usize) {
+        let until = Instant::now() + DEADLINE;
+        while processes(&self.mark).len() < count {
+            assert!(Instant::now() < until, "not {count} processes: {:?}", processes(&self.mark));
+            thread::yield_now();
+        }
+    }
 }
 
 impl Drop for Place {
