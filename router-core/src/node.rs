@@ -277,6 +277,8 @@ impl Node {
         }
         self.carriers.stop();
         self.exchange.end();
+        let leaving = Box::pin(self.carriers.flushed());
+        Timeout::new(deadline.saturating_sub(started.elapsed()), leaving).await;
         report.took = started.elapsed();
         report
     }

@@ -160,6 +160,12 @@ pub trait Connector: fmt::Debug + Send + Sync + 'static {
 
     /// The node that uses it is gone: nothing is dialled any more. Returns at once, idempotent.
     fn close(&self) {}
+
+    /// After [`close`](Self::close): ready when what links had taken has left this process, which may end then. Default:
+    /// at once, as with sockets, whose bytes the operating system sends.
+    fn flushed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Takes in the links that others dial. Dropping it stops listening and removes what it left in the file system.

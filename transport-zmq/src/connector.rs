@@ -214,6 +214,15 @@ impl Connector for ZmqConnector {
             engine.close();
         }
     }
+
+    fn flushed(&self) -> BoxFuture<'_, ()> {
+        let engine = self.lock().clone();
+        Box::pin(async move {
+            if let Some(engine) = engine {
+                engine.ended().await;
+            }
+        })
+    }
 }
 
 impl Drop for ZmqConnector {

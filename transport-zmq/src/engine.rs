@@ -14,7 +14,7 @@ use std::{
 };
 
 use tidings_router_core::{Link, News, Router};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::{guests::Doors, line::Line, link::ZmqLink, options::SocketOptions, sockets::Sockets};
 
@@ -51,6 +51,16 @@ pub(crate) struct Engine {
     bell: UnixStream,
     next_link: AtomicU64,
     arrivals: Mutex<Arrivals>,
+    ended: watch::Sender<bool>,
+}
+
+/// Tells that the thread has ended, however it did.
+struct Ended(Arc<Engine>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.ended.send_replace(true);
+    }
 }
 
 #[derive(Default)]
@@ -100,9 +110,15 @@ impl Engine {
             bell,
             next_link: AtomicU64::new(1),
             arrivals: Mutex::default(),
+            ended: watch::Sender::new(false),
         });
         let sockets = Sockets::new(engine.clone(), Bell(heard), options)?;
-        thread::Builder::new().name("tidings-zmq".to_owned()).spawn(move || sockets.run())?;
+        let ended = Ended(engine.clone());
+        let serve = move || {
+            let _ended = ended;
+            sockets.run();
+        };
+        thread::Builder::new().name("tidings-zmq".to_owned()).spawn(serve)?;
         Ok(engine)
     }
 
@@ -144,6 +160,12 @@ impl Engine {
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.ring();
+    }
+
+    /// Ready when the thread has ended: everything was sent, or has lingered for long enough.
+    pub(crate) async fn ended(&self) {
+        // An error cannot be: the sender is ours.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
     pub(crate) fn next_link(&self) -> LinkId {

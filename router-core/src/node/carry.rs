@@ -119,6 +119,13 @@ impl Carriers {
         self.connectors().for_each(|connector| connector.close());
     }
 
+    /// Ready when what links had taken has left this process.
+    pub(crate) async fn flushed(&self) {
+        for connector in self.connectors() {
+            connector.flushed().await;
+        }
+    }
+
     /// Closes all links when everyone has answered our goodbye, or at that time.
     pub(crate) fn stop_by(&self, at: Instant) {
         *self.stop_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);

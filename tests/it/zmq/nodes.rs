@@ -52,6 +52,21 @@ fn a_reader_that_takes_nothing_beyond_every_queue_loses_nothing() {
     });
 }
 
+/// A process may end then: what its thread still had would be lost, and the others would wait for an answer.
+#[test]
+fn a_shutdown_is_over_when_the_last_packet_has_left() {
+    run("zmq shutdown", || async {
+        let setup = setups::zmq(Topology::Mesh);
+        let cluster = Cluster::of(&setup, 2).await;
+        for node in cluster.iter() {
+            let address = node.addresses()[0].to_string().replace("zmq+tcp://", "");
+            deadline("shutdown", node.shutdown(Duration::from_secs(5))).await;
+            // Its thread has given back the port, which it does last.
+            std::net::TcpListener::bind(address).unwrap();
+        }
+    });
+}
+
 #[test]
 fn what_is_no_packet_is_counted_and_the_node_works_on() {
     run("zmq garbage", || async {
