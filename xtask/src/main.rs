@@ -8,6 +8,7 @@ mod foreign_types;
 mod guarantees;
 mod loom;
 mod metadata;
+mod miri;
 mod python;
 mod test;
 
@@ -20,6 +21,7 @@ const USAGE: &str = "\
 cargo xtask test [ARGS]   install what the tests need, then test everything (ARGS go to `cargo test`)
 cargo xtask check-deps    check who depends on whom, the features, the README and the public signatures
 cargo xtask loom          try every order of what two processes do to the memory that they share
+cargo xtask miri          the same under Miri, which the nightly toolchain has (no part of CI)
 cargo xtask guarantees F  make the README's table of promises of what `cargo test` printed to the file F
 cargo xtask examples      run every example and check what it prints
 cargo xtask ci            what CI does after the tests: format, clippy, docs, check-deps, loom, examples";
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         "test" => test::run(&rest),
         "check-deps" => check_deps::run(),
         "loom" => loom::run(),
+        "miri" => miri::run(),
         "guarantees" => guarantees::run(&rest),
         "examples" => examples::run(),
         "ci" => ci::run(),

@@ -31,6 +31,12 @@ async fn opened(id: u32, shelf: &Shelf) -> Arc<dyn Router> {
     node(id, shelf, Durable::new("x*")).open().await.unwrap()
 }
 
+async fn emit(emitter: &Arc<dyn Router>, numbers: std::ops::Range<u64>) {
+    for number in numbers {
+        emitter.emit("x", &number).await.unwrap();
+    }
+}
+
 async fn numbers(subscription: &mut Subscription<u64>, count: usize) -> Vec<u64> {
     let mut numbers = Vec::new();
     while numbers.len() < count {
@@ -44,9 +50,7 @@ fn who_comes_later_hears_what_was_emitted_before() {
     run(async {
         let shelf = Shelf::default();
         let emitter = opened(0, &shelf).await;
-        for number in 0..100u64 {
-            emitter.emit("x", &number).await.unwrap();
-        }
+        emit(&emitter, 0..100).await;
         emitter.shutdown(DEADLINE).await;
         let late = opened(1, &shelf).await;
         let mut heard = late.subscribe::<u64>("x").unwrap();
@@ -60,9 +64,7 @@ fn a_node_that_restarts_goes_on_where_its_listeners_were() {
     run(async {
         let shelf = Shelf::default();
         let emitter = opened(0, &shelf).await;
-        for number in 0..10u64 {
-            emitter.emit("x", &number).await.unwrap();
-        }
+        emit(&emitter, 0..10).await;
         let first = opened(1, &shelf).await;
         let mut heard = first.subscribe::<u64>("x").unwrap();
         assert_eq!(numbers(&mut heard, 4).await, [0, 1, 2, 3]);
@@ -84,9 +86,7 @@ fn what_a_listener_leaves_behind_the_next_one_hears() {
     run(async {
         let shelf = Shelf::default();
         let emitter = opened(0, &shelf).await;
-        for number in 0..10u64 {
-            emitter.emit("x", &number).await.unwrap();
-        }
+        emit(&emitter, 0..10).await;
         let listener = opened(1, &shelf).await;
         for number in 0..3u64 {
             let mut once = listener.listen("x", ListenOptions::once()).unwrap();
@@ -122,9 +122,7 @@ fn where_to_begin_is_said() {
     run(async {
         let shelf = Shelf::default();
         let emitter = opened(0, &shelf).await;
-        for number in 0..5u64 {
-            emitter.emit("x", &number).await.unwrap();
-        }
+        emit(&emitter, 0..5).await;
         let durable = Durable::new("x").start(Start::All);
         let all = node(1, &shelf, durable.clone()).open().await.unwrap();
         let mut heard = all.subscribe::<u64>("x").unwrap();
@@ -207,9 +205,7 @@ fn without_a_server_an_emit_waits_then_fails_then_goes_on() {
         let builder = node(0, &shelf, durable.clone()).queue_messages(4).max_wait(Duration::from_millis(50));
         let emitter = builder.open().await.unwrap();
         shelf.set_up(false);
-        for number in 0..4u64 {
-            emitter.emit("x", &number).await.unwrap();
-        }
+        emit(&emitter, 0..4).await;
         for _ in 0..2 {
             match emitter.emit("x", &4u64).await {
                 Err(Error::Full { queue, .. }) => assert!(queue.contains("memory://shelf"), "{queue}"),
@@ -237,9 +233,7 @@ fn a_shutdown_writes_what_is_queued_or_counts_it() {
         let shelf = Shelf::default();
         let emitter = opened(0, &shelf).await;
         shelf.set_up(false);
-        for number in 0..10u64 {
-            emitter.emit("x", &number).await.unwrap();
-        }
+        emit(&emitter, 0..10).await;
         let mut closing = emitter.shutdown(DEADLINE).into_future();
         assert!(closing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         shelf.set_up(true);
@@ -261,9 +255,7 @@ fn a_node_that_is_dropped_writes_what_is_queued() {
         let shelf = Shelf::default();
         let emitter = opened(0, &shelf).await;
         shelf.set_up(false);
-        for number in 0..10u64 {
-            emitter.emit("x", &number).await.unwrap();
-        }
+        emit(&emitter, 0..10).await;
         drop(emitter);
         shelf.set_up(true);
         shelf.settle(10).await;
@@ -275,9 +267,7 @@ fn a_slow_listener_holds_the_reader_back_and_is_not_evicted() {
     run(async {
         let shelf = Shelf::default();
         let emitter = opened(0, &shelf).await;
-        for number in 0..1000u64 {
-            emitter.emit("x", &number).await.unwrap();
-        }
+        emit(&emitter, 0..1000).await;
         let limits = Limits { queue_messages: 20, max_wait: Duration::from_millis(1), ..Limits::default() };
         let slow = node(1, &shelf, Durable::new("x")).limits(limits).open().await.unwrap();
         let mut heard = slow.subscribe::<u64>("x").unwrap();
@@ -303,9 +293,7 @@ fn what_is_foreign_or_gone_is_counted() {
         assert_eq!(numbers(&mut heard, 2).await, [1, 2]);
         drop(heard);
         assert_eq!(listener.stats().dropped.by(DropReason::Foreign), 1);
-        for number in 3..13u64 {
-            emitter.emit("x", &number).await.unwrap();
-        }
+        emit(&emitter, 3..13).await;
         shelf.settle(13).await;
         shelf.trim(4);
         // The first of them hears nothing, and leaves the gap to the next one.

@@ -1,42 +1,40 @@
 //! Memory of a descriptor in the address space of this process. Nobody but this file knows its addresses.
 
-use std::{
-    fmt, io,
-    os::fd::AsFd,
-    ptr::{self, NonNull},
-    slice,
-};
+#[cfg(not(miri))]
+mod file;
+#[cfg(miri)]
+mod heap;
 
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use std::{fmt, io, os::fd::AsFd, ptr, slice};
 
+use rustix::mm::ProtFlags;
+
+#[cfg(not(miri))]
+use self::file::Memory;
+#[cfg(miri)]
+use self::heap::Memory;
 use super::{counter::Counter, cursors::Cursors};
 
 /// The whole of a memory file, shared with whoever else maps it.
 pub(super) struct Mapping {
-    start: NonNull<u8>,
+    memory: Memory,
     len: usize,
 }
 
-// SAFETY: it is the address of memory that belongs to no thread, and that `Drop` alone unmaps.
+// SAFETY: it is the address of memory that belongs to no thread, and that dropping it alone unmaps.
 unsafe impl Send for Mapping {}
 // SAFETY: as above; who reads and writes what stands in it is said at `bytes` and `bytes_mut`.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps the first `len` bytes of a file that cannot become shorter: it is sealed.
-    fn new(file: impl AsFd, len: usize, protection: ProtFlags) -> io::Result<Self> {
-        // SAFETY: without an address to map to, the kernel takes one where nothing is.
-        let start = unsafe { mmap(ptr::null_mut(), len, protection, MapFlags::SHARED, file, 0)? };
-        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { start, len })
-    }
-
     pub(super) fn writable(file: impl AsFd, len: usize) -> io::Result<Self> {
-        Self::new(file, len, ProtFlags::READ | ProtFlags::WRITE)
+        Ok(Self { memory: Memory::new(file, len, ProtFlags::READ | ProtFlags::WRITE)?, len })
     }
 
+    /// The same, only to read.
     pub(super) fn readable(file: impl AsFd, len: usize) -> io::Result<Self> {
-        Self::new(file, len, ProtFlags::READ)
+        Ok(Self { memory: Memory::new(file, len, ProtFlags::READ)?, len })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -45,7 +43,7 @@ impl Mapping {
 
     /// Where in it `bytes` begins, if all of them stand in it.
     pub(super) fn offset_of(&self, bytes: &[u8]) -> Option<usize> {
-        let offset = (bytes.as_ptr() as usize).checked_sub(self.start.as_ptr() as usize)?;
+        let offset = (bytes.as_ptr() as usize).checked_sub(self.memory.start() as usize)?;
         (!bytes.is_empty() && offset + bytes.len() <= self.len).then_some(offset)
     }
 
@@ -57,7 +55,7 @@ impl Mapping {
             self.len
         );
         // SAFETY: it was just checked that this stands in the mapping.
-        unsafe { self.start.as_ptr().add(offset) }
+        unsafe { self.memory.start().add(offset) }
     }
 
     /// A part of it to read.
@@ -133,13 +131,6 @@ impl Track {
     }
 }
 
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: it was mapped so, and whatever refers to it borrows from it. A failure would leave it mapped.
-        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
-    }
-}
-
 impl fmt::Debug for Mapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Mapping({} bytes)", self.len)
@@ -178,7 +169,8 @@ impl Counters {
     }
 }
 
-#[cfg(test)]
+// Miri knows no files of memory.
+#[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
     use crate::shm::descriptors::memory;

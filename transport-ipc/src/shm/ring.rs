@@ -18,7 +18,7 @@ use super::{
 /// How many bytes a ring holds; a power of two.
 ///
 /// As with a socket, room for two batches: one is read while the next is written. More would not stay in the caches.
-const SIZE: usize = 512 * 1024;
+pub(super) const SIZE: usize = 512 * 1024;
 
 const FILE: usize = Track::BEFORE + SIZE;
 
@@ -39,7 +39,11 @@ impl Outlet {
         let file = memory("tidings-ring", FILE)?;
         let track = Track::map(&file, SIZE)?;
         seal(&file, FIXED)?;
-        Ok((Self { track, tail: AtomicU64::new(0), room: AtomicU64::new(SIZE as u64) }, file))
+        Ok((Self::over(track), file))
+    }
+
+    pub(super) fn over(track: Track) -> Self {
+        Self { track, tail: AtomicU64::new(0), room: AtomicU64::new(SIZE as u64) }
     }
 
     pub(super) fn cursors(&self) -> &Cursors {
@@ -93,7 +97,11 @@ impl Inlet {
         if sealed_len(file, FIXED, FILE)? != FILE {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a ring of another size"));
         }
-        Ok(Self { track: Track::map(file, SIZE)?, head: AtomicU64::new(0) })
+        Ok(Self::over(Track::map(file, SIZE)?))
+    }
+
+    pub(super) fn over(track: Track) -> Self {
+        Self { track, head: AtomicU64::new(0) }
     }
 
     pub(super) fn cursors(&self) -> &Cursors {
