@@ -79,8 +79,9 @@ impl Drop for Other {
 /// Is the other end of a measurement, as a process.
 pub(super) fn run() -> Result {
     let mut lines = BufReader::new(io::stdin()).lines().map_while(io::Result::ok);
-    let cluster = lines.next().unwrap_or_default();
-    let address: Address = lines.next().unwrap_or_default().parse()?;
+    // Who has started it may be gone already.
+    let (Some(cluster), Some(address)) = (lines.next(), lines.next()) else { return Ok(()) };
+    let address: Address = address.parse()?;
     thread::spawn(move || {
         lines.for_each(drop);
         process::exit(0);
