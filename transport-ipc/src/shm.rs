@@ -23,8 +23,8 @@
 //! * **Memory is unmapped before the pipe is closed,** so that a hang-up means that nobody reads any more. The kernel
 //!   keeps that order for a process that dies.
 //! * **The other end is not believed.** Seals and sizes are looked at before anything is mapped, tokens and positions before
-//!   anything is read. What stands in a ring is copied out once, and only the copy is looked at. What another process of this user may still do is to write where it has promised not to, or to give back
-//!   what it goes on reading, which spoils the payloads of this one link; or to hand over a bell that blocks who rings it.
+//!   anything is read. What stands in a ring is copied out once, and only the copy is looked at. What another process of
+//!   this user may still do is to write where it has promised not to, or to give back what it goes on reading, which spoils the payloads of this one link; or to hand over a bell that blocks who rings it.
 
 mod arena;
 mod bell;
