@@ -1,6 +1,6 @@
 //! What a node does that has nothing to do.
 
-use std::{fs, time::Duration};
+use std::{collections::HashMap, fs, path::PathBuf, time::Duration};
 
 use crate::{
     harness::Case,
@@ -26,14 +26,23 @@ pub(crate) fn cases() -> Vec<Case> {
     Over::ALL.map(case).into()
 }
 
-/// How often the threads of a process have been put on a core so far.
-fn wake_ups(pid: u32) -> u64 {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+/// How often each thread of a process has been put on a core so far, without those that end meanwhile.
+fn wake_ups(pid: u32) -> HashMap<PathBuf, u64> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
     let of_thread = |status: String| -> u64 {
         let counts = status.lines().filter_map(|line| line.split_once("ctxt_switches:"));
         counts.map(|(_, count)| count.trim().parse::<u64>().unwrap()).sum()
     };
-    threads.map(|thread| of_thread(fs::read_to_string(thread.unwrap().path().join("status")).unwrap())).sum()
+    let counted = |thread: PathBuf| {
+        let status = fs::read_to_string(thread.join("status")).ok()?;
+        Some((thread, of_thread(status)))
+    };
+    threads.filter_map(|thread| counted(thread.path())).collect()
+}
+
+/// How many of them there were from one look to another.
+fn between(before: &HashMap<PathBuf, u64>, after: &HashMap<PathBuf, u64>) -> u64 {
+    after.iter().map(|(thread, count)| count - before.get(thread).unwrap_or(&0)).sum()
 }
 
 fn idle(over: Over) -> String {
@@ -55,7 +64,7 @@ pub(crate) fn watch(place: &Place, [mut first, mut second]: [Remote; 2]) -> Stri
     let before = pids.map(wake_ups);
     first.pass(MEASURED);
     let after = pids.map(wake_ups);
-    let counts = [0, 1].map(|node| after[node] - before[node]);
+    let counts = [0, 1].map(|node| between(&before[node], &after[node]));
     assert!(counts.iter().all(|count| (1..=ALLOWED).contains(count)), "{counts:?} wake-ups in {MEASURED:?}");
     [first, second].iter_mut().for_each(Remote::shut_down);
     place.assert_empty();

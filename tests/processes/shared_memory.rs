@@ -65,10 +65,10 @@ impl Possession {
     }
 }
 
-/// What its descriptors stand for.
+/// What its descriptors stand for, without those that it closes meanwhile.
 fn open_files(process: &Remote) -> Vec<String> {
-    let files = fs::read_dir(format!("/proc/{}/fd", process.pid())).unwrap();
-    files.map(|file| fs::read_link(file.unwrap().path()).unwrap().display().to_string()).collect()
+    let files = fs::read_dir(format!("/proc/{}/fd", process.pid())).unwrap().flatten();
+    files.filter_map(|file| Some(fs::read_link(file.path()).ok()?.display().to_string())).collect()
 }
 
 fn killed(victim: Victim, moment: Moment) -> String {
