@@ -7,9 +7,15 @@
 //! that is missing breaks the link. The session above it goes on from the last message that arrived when the next link
 //! stands. So a broker that promises nothing carries what [the promises](crate) say.
 //!
+//! A large payload for several nodes is published once for all of them, to a channel of its sender's broadcasts; the links
+//! carry references to it.
+//!
 //! The packets are written down in `WIRE.md`.
 
+mod broadcast;
+mod channel;
 mod connector;
+mod heard;
 mod link;
 mod mailbox;
 mod outgoing;
@@ -18,10 +24,12 @@ mod tap;
 
 use std::{fmt, sync::Arc};
 
+pub(crate) use broadcast::Broadcast;
+pub use channel::Channel;
 pub(crate) use connector::BusConnector;
 pub use mailbox::Mailbox;
 pub use outgoing::Outgoing;
-pub use tap::Tap;
+pub use tap::{Request, Tap};
 
 use crate::{BoxFuture, Result};
 
@@ -30,8 +38,8 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
     /// Connects the tap of one node, and returns when what is published to its mailbox arrives and everyone who was
     /// there before has been handed to [`Tap::found`]. From then on it serves the tap by itself, until
     /// [`Tap::closed`]: it publishes what is [outgoing](Tap::outgoing) in that order, hands over what
-    /// [arrives](Tap::arrived), and connects again when the connection breaks, which it tells by [`Tap::down`] and
-    /// [`Tap::up`].
+    /// [arrives](Tap::arrived), subscribes what is [requested](Tap::next_request), and connects again when the
+    /// connection breaks, which it tells by [`Tap::down`] and [`Tap::up`]; then the mailbox alone is subscribed.
     ///
     /// # Errors
     ///

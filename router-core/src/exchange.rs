@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::{
     Change, Changes, DropReason, Error, Incarnation, ListenOptions, Listener, News, NodeId, Peer, Pool,
-    Result, Stats,
+    Result, Stats, Tap,
     changes::Watchers,
     hold::Hold,
     journal::Ledger,
@@ -62,6 +62,8 @@ pub(crate) struct Exchange {
     /// Large payloads that were given a place there, and those that found none.
     pub(crate) pooled: AtomicU64,
     pub(crate) unpooled: AtomicU64,
+    /// Its places on buses, if there are some.
+    pub(crate) taps: OnceLock<Vec<Arc<Tap>>>,
     pub(crate) dropped: DropCounters,
     log: RateLimit,
     closed: AtomicBool,
@@ -88,6 +90,7 @@ impl Exchange {
             pool: OnceLock::new(),
             pooled: AtomicU64::new(0),
             unpooled: AtomicU64::new(0),
+            taps: OnceLock::new(),
             dropped: DropCounters::default(),
             log: RateLimit::default(),
             closed: AtomicBool::new(false),

@@ -79,18 +79,20 @@ impl Node {
         };
         let timeout = config.limits.connect_timeout;
         let mailbox = Mailbox { node_id: config.node_id, incarnation: config.incarnation };
-        let connector = |transport: &Arc<dyn Transport>| -> Arc<dyn Connector> {
+        let mut taps = Vec::new();
+        let connector = |transport: &Arc<dyn Transport>, taps: &mut Vec<_>| -> Arc<dyn Connector> {
             match transport.wire() {
                 Wire::Links(connector) => connector,
                 Wire::Bus(bus) => {
                     let tap = Tap::new(transport.scheme(), &config.cluster, mailbox, timeout);
+                    taps.push(tap.clone());
                     Arc::new(BusConnector::new(bus, tap))
                 }
             }
         };
         let way = |transport: &Arc<dyn Transport>| Way {
             scheme: transport.scheme(),
-            connector: connector(transport),
+            connector: connector(transport, &mut taps),
             distance: transport.capability().distance(),
         };
         let connectors = builder.transports.iter().map(way).collect();
@@ -99,6 +101,9 @@ impl Node {
         let silent: Vec<bool> =
             builder.transports.iter().map(|transport| builder.looks_on && is_link(transport)).collect();
         let exchange = Exchange::new(config, random_u64(), nonce);
+        if !taps.is_empty() {
+            let _ = exchange.taps.set(taps);
+        }
         let carriers = Carriers::new(&exchange, connectors);
         exchange.carried_by(Arc::new(carriers.clone()));
         let acceptors = Arc::new(Mutex::new(Vec::new()));

@@ -20,7 +20,7 @@ use std::{
 use bytes::Bytes;
 use tidings_topology::Distance;
 
-use crate::{Address, Bus, Incarnation, Journal, NodeId, Pool, Result, Router};
+use crate::{Address, Bus, Incarnation, Journal, NodeId, Pool, Result, Router, Shareable};
 
 /// A future behind a dynamic boundary: one for each dial and listen, none for messages.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -287,7 +287,7 @@ pub trait Link: fmt::Debug + Send + Sync + 'static {
     /// token next; `payload` stays alive until the other end has confirmed the message.
     ///
     /// What is lent and never redeemed is given back when the link has ended.
-    fn lend(&self, _payload: &Bytes) -> Option<Token> {
+    fn lend(&self, _payload: &Shareable) -> Option<Token> {
         None
     }
 

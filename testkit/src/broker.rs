@@ -1,15 +1,15 @@
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
 use bytes::Bytes;
 use tidings_router_core::{
-    BoxFuture, Bus, Capability, Mailbox, Placement, Result, Tap, Transport, Wire, runtime,
+    BoxFuture, Bus, Capability, Channel, Mailbox, Placement, Request, Result, Tap, Transport, Wire, runtime,
 };
 
 /// How much is taken from a tap at once, in bytes.
@@ -24,6 +24,12 @@ pub struct Broker {
 #[derive(Default)]
 struct Shared {
     taps: Mutex<HashMap<(String, Mailbox), Arc<Tap>>>,
+    /// Who has subscribed the broadcasts of a node.
+    listeners: Mutex<HashMap<Mailbox, HashSet<Mailbox>>>,
+    /// Broadcasts come behind what was published after them.
+    is_late: AtomicBool,
+    /// Packets that were broadcast.
+    broadcasts: AtomicU64,
     /// One packet of so many is lost; 0: none.
     loses: AtomicU64,
     /// It restarts after so many packets; 0: never.
@@ -47,6 +53,21 @@ impl Broker {
     /// After every so many packets it breaks all connections, loses what is on its way, and lets them come back.
     pub fn restart_every(&self, nth: u64) {
         self.shared.restarts.store(nth, Relaxed);
+    }
+
+    /// From now on broadcasts come after packets for mailboxes that were published behind them.
+    pub fn bring_broadcasts_late(&self) {
+        self.shared.is_late.store(true, Relaxed);
+    }
+
+    /// How many packets were published.
+    pub fn packets(&self) -> u64 {
+        self.shared.packets.load(Relaxed)
+    }
+
+    /// How many of them were broadcast.
+    pub fn broadcasts(&self) -> u64 {
+        self.shared.broadcasts.load(Relaxed)
     }
 
     /// Publishes to a mailbox what no node has written.
@@ -78,6 +99,10 @@ impl Shared {
         self.taps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn listeners(&self) -> MutexGuard<'_, HashMap<Mailbox, HashSet<Mailbox>>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn join(&self, tap: &Arc<Tap>) {
         let mut taps = self.lock();
         announce(&taps, tap.cluster(), tap);
@@ -88,6 +113,7 @@ impl Shared {
     fn restart(&self) {
         self.lost.fetch_add(1, Relaxed);
         let taps = self.lock();
+        self.listeners().clear();
         taps.values().for_each(|tap| tap.down());
         for ((cluster, _), tap) in taps.iter() {
             announce(&taps, cluster, tap);
@@ -95,10 +121,17 @@ impl Shared {
         }
     }
 
-    /// Publishes what a tap has, until it is closed.
+    /// Publishes what a tap has and subscribes what it wants, until it is closed.
     async fn serve(&self, tap: &Tap) {
-        while self.publish_some(tap).await {
-            tokio::task::yield_now().await;
+        loop {
+            tokio::select! {
+                biased;
+                request = tap.next_request() => self.grant(tap, request),
+                any = self.publish_some(tap) => match any {
+                    true => tokio::task::yield_now().await,
+                    false => break,
+                },
+            }
         }
         self.lock().remove(&(tap.cluster().to_owned(), tap.mailbox()));
         // The answers to what had arrived before.
@@ -107,8 +140,11 @@ impl Shared {
 
     /// Returns whether there was anything.
     async fn publish_some(&self, tap: &Tap) -> bool {
-        let packets = tap.outgoing().next(BATCH).await;
+        let mut packets = tap.outgoing().next(BATCH).await;
         let any = !packets.is_empty();
+        if self.is_late.load(Relaxed) {
+            packets.sort_by_key(|(to, _)| matches!(to, Channel::Broadcasts(_)));
+        }
         for (to, packet) in packets {
             let number = self.packets.fetch_add(1, Relaxed);
             if is_nth(number, self.loses.load(Relaxed)) {
@@ -119,12 +155,37 @@ impl Shared {
                 self.restart();
                 break;
             }
-            match self.lock().get(&(tap.cluster().to_owned(), to)) {
-                Some(target) => target.arrived(packet),
-                None => tap.unheard(to),
+            match to {
+                Channel::Mailbox(mailbox) => match self.lock().get(&(tap.cluster().to_owned(), mailbox)) {
+                    Some(target) => target.arrived(packet),
+                    None => tap.unheard(mailbox),
+                },
+                Channel::Broadcasts(mailbox) => self.broadcast(tap.cluster(), mailbox, &packet),
             }
         }
         any
+    }
+
+    fn broadcast(&self, cluster: &str, from: Mailbox, packet: &Bytes) {
+        self.broadcasts.fetch_add(1, Relaxed);
+        let listeners = self.listeners().get(&from).cloned().unwrap_or_default();
+        let taps = self.lock();
+        let targets = listeners.into_iter().filter_map(|to| taps.get(&(cluster.to_owned(), to)));
+        targets.for_each(|target| target.arrived(packet.clone()));
+    }
+
+    fn grant(&self, tap: &Tap, request: Request) {
+        let mut listeners = self.listeners();
+        match request {
+            Request::Subscribe(whose) => {
+                listeners.entry(whose).or_default().insert(tap.mailbox());
+                drop(listeners);
+                tap.subscribed(whose);
+            }
+            Request::Unsubscribe(whose) => {
+                listeners.get_mut(&whose).map(|listeners| listeners.remove(&tap.mailbox()));
+            }
+        }
     }
 }
 

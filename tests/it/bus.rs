@@ -1,6 +1,6 @@
 //! What links through a broker make of a broker that loses what it carries.
 
-use tidings::{DropReason, Topology};
+use tidings::{Bytes, DropReason, Topology};
 use tidings_testkit::{Broker, Cluster, DEADLINE, Setup, cases, eventually, next, run};
 
 fn setup(broker: &Broker) -> Setup {
@@ -27,6 +27,76 @@ fn a_broker_that_restarts_amid_a_flood_costs_no_message() {
         broker.restart_every(100);
         cases::delivery::burst(&setup, 3, 10_000, 1024).await;
         assert!(broker.lost() > 0, "{} restarts", broker.lost());
+    });
+}
+
+/// What is published once for several nodes.
+const LARGE: usize = 64 << 10;
+
+#[test]
+fn a_large_payload_for_several_nodes_is_published_once() {
+    run("broadcasts", || async {
+        let broker = Broker::default();
+        let cluster = Cluster::of(&setup(&broker), 4).await;
+        let mut heard: Vec<_> = (1..4).map(|id| cluster[id].subscribe::<Bytes>("model").unwrap()).collect();
+        cluster[0].wait_for_listeners("model", 3).timeout(DEADLINE).await.unwrap();
+        let mut emit = async |model: Bytes| {
+            cluster[0].emit("model", model.clone()).await.unwrap();
+            for heard in &mut heard {
+                assert_eq!(next(heard).await.payload, model);
+            }
+        };
+        // Until everyone listens, each gets a copy of its own.
+        let mut number = 0;
+        while broker.broadcasts() == 0 {
+            emit(Bytes::from(vec![number; LARGE])).await;
+            number = number.wrapping_add(1);
+        }
+        let (packets, broadcasts) = (broker.packets(), broker.broadcasts());
+        // The same one again and again is as many messages.
+        let model = Bytes::from(vec![1; 40 << 20 >> 6]);
+        for _ in 0..10 {
+            emit(model.clone()).await;
+        }
+        assert_eq!(broker.broadcasts() - broadcasts, 10 * 3, "parts of 256 KiB");
+        assert!(broker.packets() - packets < 10 * (3 + 3 * 4), "the links carry little more");
+    });
+}
+
+#[test]
+fn broadcasts_that_a_broker_loses_are_sent_again() {
+    run("lossy broker", || async {
+        let broker = Broker::default();
+        let setup = setup(&broker);
+        // Often enough, but not each time before everyone has subscribed the broadcasts again.
+        broker.lose_every(151);
+        cases::delivery::burst(&setup, 3, 1_000, LARGE).await;
+        let (lost, broadcasts) = (broker.lost(), broker.broadcasts());
+        assert!(lost > 2 && broadcasts > 0, "{lost} of all packets were lost, {broadcasts} broadcasts");
+    });
+}
+
+#[test]
+fn broadcasts_amid_which_a_broker_restarts_cost_no_message() {
+    run("restarted broker", || async {
+        let broker = Broker::default();
+        let setup = setup(&broker);
+        // As above.
+        broker.restart_every(400);
+        cases::delivery::burst(&setup, 3, 1_000, LARGE).await;
+        let (restarts, broadcasts) = (broker.lost(), broker.broadcasts());
+        assert!(restarts > 0 && broadcasts > 0, "{restarts} restarts, {broadcasts} broadcasts");
+    });
+}
+
+#[test]
+fn broadcasts_may_come_later_than_what_refers_to_them() {
+    run("late broadcasts", || async {
+        let broker = Broker::default();
+        let setup = setup(&broker);
+        broker.bring_broadcasts_late();
+        cases::delivery::burst(&setup, 3, 600, LARGE).await;
+        assert!(broker.broadcasts() > 0);
     });
 }
 

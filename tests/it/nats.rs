@@ -31,9 +31,13 @@ async fn refused(nats: Nats) -> Error {
     deadline("answer", opens(nats).open()).await.expect_err("it is refused")
 }
 
-/// Publishes `count` messages of 1 KiB to two others, does something after a third of them has arrived, and checks that
+/// Publishes `count` messages of `size` bytes to two others, does something after a third of them has arrived, and checks that
 /// all of them arrive once and in order.
-async fn flood(server: &mut NatsServer, count: u64, mut amid: impl AsyncFnMut(&mut NatsServer, &Cluster)) {
+async fn flood(
+    server: &mut NatsServer,
+    (count, size): (u64, usize),
+    mut amid: impl AsyncFnMut(&mut NatsServer, &Cluster),
+) {
     let setup = setup(server);
     // What is emitted while the links are broken has room, and a peer that takes nothing for a moment is waited for.
     let patient = |builder: RouterBuilder| builder.queue_bytes(64 << 20).max_wait(DEADLINE);
@@ -43,7 +47,7 @@ async fn flood(server: &mut NatsServer, count: u64, mut amid: impl AsyncFnMut(&m
     let sender = cluster[0].clone();
     let publishing = tokio::spawn(async move {
         for number in 0..count {
-            let payload = Numbered { publisher: 0, number }.payload(1024);
+            let payload = Numbered { publisher: 0, number }.payload(size);
             deadline("emit", sender.emit("flood", payload)).await.unwrap();
         }
     });
@@ -64,6 +68,10 @@ async fn flood(server: &mut NatsServer, count: u64, mut amid: impl AsyncFnMut(&m
     assert_eq!(cluster.dropped(), 0);
 }
 
+/// Messages of 1 KiB, and large ones, which are published once for both.
+const SMALL: (u64, usize) = (30_000, 1024);
+const LARGE: (u64, usize) = (900, 64 << 10);
+
 /// Waits until everyone knows that the server is of no use.
 async fn noticed(cluster: &Cluster) {
     eventually("lost links", || cluster.iter().all(|node| node.peers().is_empty())).await;
@@ -72,7 +80,9 @@ async fn noticed(cluster: &Cluster) {
 #[test]
 fn a_server_that_is_killed_and_restarted_amid_a_flood_costs_no_message() {
     run("killed server", || async {
-        flood(&mut NatsServer::start(), 30_000, async |server, _| server.restart()).await;
+        for what in [SMALL, LARGE] {
+            flood(&mut NatsServer::start(), what, async |server, _| server.restart()).await;
+        }
     });
 }
 
@@ -84,7 +94,7 @@ fn a_server_that_is_gone_for_a_while_costs_no_message() {
             noticed(cluster).await;
             server.restart();
         };
-        flood(&mut NatsServer::start(), 30_000, away).await;
+        flood(&mut NatsServer::start(), SMALL, away).await;
     });
 }
 
@@ -96,7 +106,7 @@ fn a_server_that_is_stopped_for_a_while_costs_no_message() {
             noticed(cluster).await;
             server.process().resume();
         };
-        flood(&mut NatsServer::start(), 30_000, stopped).await;
+        flood(&mut NatsServer::start(), SMALL, stopped).await;
     });
 }
 

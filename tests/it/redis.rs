@@ -26,27 +26,46 @@ async fn works(cluster: &Cluster) {
     assert_eq!(next(&mut heard).await.payload, 1);
 }
 
-/// Emits numbered messages while the server is treated badly, and checks that each arrives once, in order.
-async fn flood(server: &mut RedisServer, mut trouble: impl FnMut(&mut RedisServer)) {
-    const COUNT: u64 = 6_000;
-    let cluster = Cluster::of(&setup(server), 2).await;
-    let mut heard = cluster[1].subscribe::<Bytes>("x").unwrap();
-    cluster[0].wait_for_listeners("x", 1).timeout(DEADLINE).await.unwrap();
-    let mut checker = Checker::default();
-    for number in 0..COUNT {
-        if number % 2_000 == 1_000 {
-            trouble(server);
+/// Emits numbered messages of `size` bytes to each listener while the server is treated badly, and checks that each
+/// arrives once, in order.
+async fn flood(
+    server: &mut RedisServer,
+    (listeners, count, size): (u32, u64, usize),
+    mut trouble: impl FnMut(&mut RedisServer),
+) {
+    let patient = |builder: RouterBuilder| builder.max_wait(DEADLINE);
+    let cluster = Cluster::with(&setup(server), listeners + 1, patient).await;
+    let heard = |id| cluster[id as usize].subscribe::<Bytes>("x").unwrap();
+    let mut heard: Vec<_> = (1..=listeners).map(heard).collect();
+    cluster[0].wait_for_listeners("x", listeners as usize).timeout(DEADLINE).await.unwrap();
+    let emitting = async {
+        for number in 0..count {
+            if number % (count / 3) == count / 6 {
+                trouble(server);
+            }
+            let payload = Numbered { publisher: 0, number }.payload(size);
+            deadline("emit", cluster[0].emit("x", payload).only_remote()).await.unwrap();
         }
-        let payload = Numbered { publisher: 0, number }.payload(1024);
-        cluster[0].emit("x", payload).only_remote().await.unwrap();
+    };
+    let mut checker = Checker::default();
+    let hearing = async {
+        for _ in 0..count {
+            for (listener, heard) in (1..).zip(&mut heard) {
+                checker.saw(listener, Numbered::read(&next(heard).await.payload));
+            }
+        }
+    };
+    tokio::join!(emitting, hearing);
+    for listener in 1..=listeners {
+        checker.assert_whole(0, listener, count);
     }
-    for _ in 0..COUNT {
-        checker.saw(1, Numbered::read(&next(&mut heard).await.payload));
-    }
-    checker.assert_whole(0, 1, COUNT);
     checker.assert_in_order();
     assert_eq!(cluster.dropped(), 0);
 }
+
+/// Messages of 1 KiB to one listener, and large ones to several, which are published once for all of them.
+const SMALL: (u32, u64, usize) = (1, 6_000, 1024);
+const LARGE: (u32, u64, usize) = (3, 900, 64 << 10);
 
 #[test]
 fn r7_jobs_on_one_server_hear_nothing_of_each_other() {
@@ -65,17 +84,20 @@ fn r7_jobs_on_one_server_hear_nothing_of_each_other() {
 #[test]
 fn r8_a_server_that_is_killed_and_restarted_amid_a_flood_loses_nothing() {
     run("r8 restart", || async {
-        flood(&mut RedisServer::start(), RedisServer::restart).await;
+        flood(&mut RedisServer::start(), SMALL, RedisServer::restart).await;
+        flood(&mut RedisServer::start(), LARGE, RedisServer::restart).await;
     });
 }
 
 #[test]
 fn r8_connections_that_the_server_kills_amid_a_flood_lose_nothing() {
     run("r8 client kill", || async {
-        flood(&mut RedisServer::start(), |server| {
-            server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
-        })
-        .await;
+        for what in [SMALL, LARGE] {
+            flood(&mut RedisServer::start(), what, |server| {
+                server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+            })
+            .await;
+        }
     });
 }
 
@@ -92,7 +114,7 @@ fn r9_an_output_buffer_that_runs_over_loses_nothing() {
 #[test]
 fn a_server_that_pauses_is_waited_for() {
     run("client pause", || async {
-        flood(&mut RedisServer::start(), |server| {
+        flood(&mut RedisServer::start(), SMALL, |server| {
             server.command(&["CLIENT", "PAUSE", "300"]);
         })
         .await;
@@ -285,6 +307,7 @@ fn a_server_without_resp3_serves_as_well() {
         let url = format!("{}?protocol=resp2", server.url());
         let setup = Setup::new(Topology::Mesh, move |_directory, _number| Redis::connect(url.clone()));
         cases::delivery::burst(&setup, 2, 2_000, 64).await;
+        cases::delivery::burst(&setup, 2, 600, 64 << 10).await;
         cases::shutdown::what_is_queued_is_flushed(&setup).await;
     });
 }
@@ -295,7 +318,15 @@ fn nothing_is_left_in_the_server() {
         let server = RedisServer::start();
         let cluster = Cluster::of(&setup(&server), 3).await;
         works(&cluster).await;
-        drop(cluster);
+        let mut heard = [1, 2].map(|id| cluster[id].subscribe::<Bytes>("model").unwrap());
+        cluster[0].wait_for_listeners("model", 2).timeout(DEADLINE).await.unwrap();
+        while server.command(&["PUBSUB", "CHANNELS", "*:broadcasts.0.*"]).is_empty() {
+            cluster[0].emit("model", Bytes::from(vec![1; LARGE.2])).await.unwrap();
+            for heard in &mut heard {
+                assert_eq!(next(heard).await.payload.len(), LARGE.2);
+            }
+        }
+        drop((cluster, heard));
         eventually("end of subscriptions", || server.command(&["PUBSUB", "CHANNELS", "*"]).is_empty()).await;
         assert_eq!(server.command(&["DBSIZE"]), "0");
         // The one that asks is the last.

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use rustix::net::{Shutdown, shutdown, sockopt};
-use tidings_router_core::{Link, Readiness, Ring, Token};
+use tidings_router_core::{Link, Readiness, Ring, Shareable, Token};
 use tokio::net::UnixStream;
 
 use crate::shm::{Borrower, Lender, Rings, SharedPool, Wanted};
@@ -110,8 +110,8 @@ impl Link for IpcLink {
         self.lender.is_on()
     }
 
-    fn lend(&self, payload: &Bytes) -> Option<Token> {
-        self.lender.lend(payload)
+    fn lend(&self, payload: &Shareable) -> Option<Token> {
+        self.lender.lend(payload.bytes())
     }
 
     fn redeem(&self, token: &Token) -> io::Result<Bytes> {

@@ -1,13 +1,14 @@
 use std::{
+    collections::HashMap,
     future::poll_fn,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use async_nats::{Client, Message, SubscribeError, Subscriber};
 use futures_core::Stream;
-use tidings_router_core::Tap;
+use tidings_router_core::{Channel, Mailbox, Tap};
 use tokio::task::unconstrained;
 
 use crate::subjects::Subjects;
@@ -19,6 +20,8 @@ const PACKETS: usize = 256;
 pub(crate) struct Ears {
     tap: Arc<Tap>,
     mailbox: Subscriber,
+    /// Those of other nodes.
+    pub(crate) broadcasts: HashMap<Mailbox, Subscriber>,
     replies: Subscriber,
     /// Once it has entered.
     pub(crate) lobby: Option<Subscriber>,
@@ -34,15 +37,30 @@ pub(crate) enum Heard {
     Ended,
 }
 
+/// The client takes nothing in any more.
+struct Ended;
+
+/// Hands packets over to the tap; ready when there may be more, or will never be.
+fn hand_over(packets: &mut Subscriber, tap: &Arc<Tap>, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+    for _ in 0..PACKETS {
+        match ready!(Pin::new(&mut *packets).poll_next(cx)) {
+            Some(message) => tap.arrived(message.payload),
+            None => return Poll::Ready(Err(Ended)),
+        }
+    }
+    Poll::Ready(Ok(()))
+}
+
 impl Ears {
     pub(crate) async fn open(
         client: &Client,
         subjects: &Subjects,
         tap: &Arc<Tap>,
     ) -> Result<Self, SubscribeError> {
-        let mailbox = client.subscribe(subjects.mailbox(subjects.own())).await?;
+        let mailbox = client.subscribe(subjects.of(Channel::Mailbox(subjects.own()))).await?;
         let replies = client.subscribe(subjects.replies()).await?;
-        Ok(Self { tap: tap.clone(), mailbox, replies, lobby: None, held: None })
+        let broadcasts = HashMap::new();
+        Ok(Self { tap: tap.clone(), mailbox, broadcasts, replies, lobby: None, held: None })
     }
 
     /// Hands packets over to the tap until something else is said.
@@ -61,16 +79,20 @@ impl Ears {
         if self.held.is_none() {
             self.held = self.poll_beside(cx);
         }
-        for _ in 0..PACKETS {
-            match Pin::new(&mut self.mailbox).poll_next(cx) {
-                Poll::Ready(Some(message)) => self.tap.arrived(message.payload),
-                Poll::Ready(None) => return Poll::Ready(Heard::Ended),
-                Poll::Pending => return self.held.take().map_or(Poll::Pending, Poll::Ready),
+        let mut has_more = false;
+        for packets in self.broadcasts.values_mut().chain([&mut self.mailbox]) {
+            match hand_over(packets, &self.tap, cx) {
+                Poll::Ready(Ok(())) => has_more = true,
+                Poll::Ready(Err(Ended)) => return Poll::Ready(Heard::Ended),
+                Poll::Pending => {}
             }
         }
-        // There may be more; the others' turn.
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        if has_more {
+            // The others' turn.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.held.take().map_or(Poll::Pending, Poll::Ready)
     }
 
     fn poll_beside(&mut self, cx: &mut Context<'_>) -> Option<Heard> {

@@ -5,7 +5,7 @@ use std::{
 
 use async_nats::{Client, PublishError, Subject};
 use bytes::Bytes;
-use tidings_router_core::{Mailbox, Tap};
+use tidings_router_core::{Channel, Tap};
 
 use crate::subjects::Subjects;
 
@@ -16,7 +16,7 @@ const BATCH: usize = 256 << 10;
 /// nothing that anybody waits for.
 const PROBE: Duration = Duration::from_millis(100);
 
-/// How many mailboxes are kept in mind; those of nodes that are gone are among them.
+/// How many channels are kept in mind; those of nodes that are gone are among them.
 const MAX_TARGETS: usize = 4096;
 
 /// Publishes what a node has.
@@ -24,14 +24,14 @@ pub(crate) struct Publisher {
     client: Client,
     subjects: Subjects,
     /// Taken from the tap.
-    batch: VecDeque<(Mailbox, Bytes)>,
-    targets: HashMap<Mailbox, Target>,
+    batch: VecDeque<(Channel, Bytes)>,
+    targets: HashMap<Channel, Target>,
 }
 
 struct Target {
     subject: Subject,
-    /// Where the server says that nobody listens.
-    unheard: Subject,
+    /// Where the server says that nobody listens, if anybody wants to know.
+    unheard: Option<Subject>,
     probed: Option<Instant>,
 }
 
@@ -60,21 +60,25 @@ impl Publisher {
         }
     }
 
-    async fn publish(&mut self, now: Instant, to: Mailbox, packet: Bytes) -> Result<(), PublishError> {
+    async fn publish(&mut self, now: Instant, to: Channel, packet: Bytes) -> Result<(), PublishError> {
         if self.targets.len() >= MAX_TARGETS && !self.targets.contains_key(&to) {
             self.targets.clear();
         }
         let subjects = &self.subjects;
         let target = self.targets.entry(to).or_insert_with(|| Target {
-            subject: subjects.mailbox(to),
-            unheard: subjects.unheard(to),
+            subject: subjects.of(to),
+            unheard: match to {
+                Channel::Mailbox(mailbox) => Some(subjects.unheard(mailbox)),
+                Channel::Broadcasts(_) => None,
+            },
             probed: None,
         });
         let subject = target.subject.clone();
-        if target.probed.is_some_and(|probed| now.saturating_duration_since(probed) < PROBE) {
+        let is_due = target.probed.is_none_or(|probed| now.saturating_duration_since(probed) >= PROBE);
+        let Some(unheard) = target.unheard.clone().filter(|_| is_due) else {
             return self.client.publish(subject, packet).await;
-        }
+        };
         target.probed = Some(now);
-        self.client.publish_with_reply(subject, target.unheard.clone(), packet).await
+        self.client.publish_with_reply(subject, unheard, packet).await
     }
 }

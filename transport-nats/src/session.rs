@@ -2,7 +2,7 @@ use std::{future::pending, sync::Arc};
 
 use async_nats::{Client, PublishError, StatusCode, Subject, SubscribeError};
 use bytes::Bytes;
-use tidings_router_core::{BoxError, Mailbox, Tap};
+use tidings_router_core::{BoxError, Channel, Mailbox, Request, Tap};
 use tokio::{
     select,
     time::{Instant, sleep, sleep_until, timeout},
@@ -99,6 +99,10 @@ impl Host<'_> {
             let heard = select! {
                 biased;
                 heard = ears.next() => Some(heard),
+                request = self.tap.next_request() => {
+                    self.grant(request, &mut ears).await.map_err(broken)?;
+                    continue;
+                }
                 published = self.publisher.run(self.tap) => {
                     published.map_err(broken)?;
                     return self.leave(&mut ears).await.map_err(broken);
@@ -149,6 +153,21 @@ impl Host<'_> {
             Some(client.subscribe(subjects.lobby()).await.map_err(|error: SubscribeError| broken(error))?);
         publish(subjects.lobby(), None, Note::Ask(subjects.own()).encode()).await?;
         publish(subjects.mark(self.number), None, Bytes::new()).await
+    }
+
+    /// Subscribes to the broadcasts of another node, or no longer.
+    async fn grant(&self, request: Request, ears: &mut Ears) -> Result<(), SubscribeError> {
+        match request {
+            Request::Subscribe(mailbox) => {
+                let subject = self.subjects.of(Channel::Broadcasts(mailbox));
+                // The server has done that before it takes what is published next.
+                ears.broadcasts.insert(mailbox, self.client.subscribe(subject).await?);
+                self.tap.subscribed(mailbox);
+            }
+            // Unsubscribes by itself when it is dropped.
+            Request::Unsubscribe(mailbox) => drop(ears.broadcasts.remove(&mailbox)),
+        }
+        Ok(())
     }
 
     async fn answer(&self, who: Mailbox) -> Result<(), PublishError> {

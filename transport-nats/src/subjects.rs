@@ -2,7 +2,7 @@
 
 use async_nats::Subject;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tidings_router_core::{Error, Mailbox, Result};
+use tidings_router_core::{Channel, Error, Mailbox, Result};
 
 /// What stands in a token of a subject as `%2E` and the like: all but letters, digits, `-` and `_`, which every server
 /// and every tool take for what they are.
@@ -19,6 +19,7 @@ const MAX_PREFIX: usize = 255;
 /// | behind that | what is published there |
 /// | --- | --- |
 /// | `node.7.00c0ffee00c0ffee` | packets for a mailbox |
+/// | `broadcasts.7.00c0ffee00c0ffee` | packets of one node for several mailboxes |
 /// | `lobby` | notes for everyone |
 /// | `reply.MAILBOX.here` | answers to its question |
 /// | `reply.MAILBOX.knock.N` | the server's word that nobody is in the lobby |
@@ -57,8 +58,8 @@ impl Subjects {
         self.own
     }
 
-    pub(crate) fn mailbox(&self, mailbox: Mailbox) -> Subject {
-        format!("{}.{mailbox}", self.base).into()
+    pub(crate) fn of(&self, channel: Channel) -> Subject {
+        format!("{}.{channel}", self.base).into()
     }
 
     pub(crate) fn lobby(&self) -> Subject {
@@ -161,7 +162,10 @@ mod tests {
     fn subjects_begin_with_the_prefix_and_the_cluster() {
         let subjects = Subjects::new("a.b", "my cluster.*", OWN);
         assert_eq!(subjects.lobby().as_str(), "a.b.my%20cluster%2E%2A.lobby");
-        assert_eq!(subjects.mailbox(OWN).as_str(), "a.b.my%20cluster%2E%2A.node.7.0000000000c0ffee");
+        assert_eq!(
+            subjects.of(Channel::Mailbox(OWN)).as_str(),
+            "a.b.my%20cluster%2E%2A.node.7.0000000000c0ffee"
+        );
         assert_eq!(
             subjects.unheard(OTHER).as_str(),
             "a.b.my%20cluster%2E%2A.reply.node.7.0000000000c0ffee.unheard.node.8.0000000000000001"

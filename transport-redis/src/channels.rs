@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use tidings_router_core::{Mailbox, NodeId};
+use tidings_router_core::{Channel, Mailbox, NodeId};
 
 /// The channels of one cluster.
 #[derive(Debug, Clone)]
@@ -17,8 +17,8 @@ impl Channels {
         Self { stem: format!("{}:{}:", escape(prefix, ""), escape(cluster, ":")) }
     }
 
-    pub(crate) fn of(&self, mailbox: Mailbox) -> String {
-        format!("{}{mailbox}", self.stem)
+    pub(crate) fn of(&self, channel: Channel) -> String {
+        format!("{}{channel}", self.stem)
     }
 
     /// The glob, in the syntax of Redis, that matches the mailboxes and little else.
@@ -77,15 +77,19 @@ mod tests {
     use super::*;
 
     const MAILBOX: Mailbox = Mailbox { node_id: NodeId(3), incarnation: Incarnation(1) };
+    const CHANNEL: Channel = Channel::Mailbox(MAILBOX);
 
     #[test]
     fn a_channel_names_prefix_cluster_and_mailbox() {
         let channels = Channels::new("tidings", "demo");
-        assert_eq!(channels.of(MAILBOX), "tidings:demo:node.3.0000000000000001");
+        assert_eq!(channels.of(CHANNEL), "tidings:demo:node.3.0000000000000001");
+        let broadcasts = channels.of(Channel::Broadcasts(MAILBOX));
+        assert_eq!(broadcasts, "tidings:demo:broadcasts.3.0000000000000001");
+        assert_eq!(channels.mailbox(&broadcasts), None);
         assert_eq!(channels.journal(), "tidings:demo:journal");
         assert_eq!(channels.position(NodeId(3)), "tidings:demo:journal.position.3");
         assert_eq!(channels.all(), "tidings:demo:node.*");
-        assert_eq!(channels.mailbox(&channels.of(MAILBOX)), Some(MAILBOX));
+        assert_eq!(channels.mailbox(&channels.of(CHANNEL)), Some(MAILBOX));
         assert_eq!(channels.mailbox("tidings:demo:nobody"), None);
         assert_eq!(Channels::new("a", "*?").all(), "a:\\*\\?:node.*");
     }
@@ -95,8 +99,8 @@ mod tests {
         fn no_two_clusters_share_a_channel(one in "[a-z:%* ]{1,6}", other in "[a-z:%* ]{1,6}") {
             prop_assume!(one != other);
             let (one, other) = (Channels::new("p", &one), Channels::new("p", &other));
-            prop_assert_ne!(one.of(MAILBOX), other.of(MAILBOX));
-            prop_assert_eq!(one.mailbox(&other.of(MAILBOX)), None);
+            prop_assert_ne!(one.of(CHANNEL), other.of(CHANNEL));
+            prop_assert_eq!(one.mailbox(&other.of(CHANNEL)), None);
         }
     }
 }

@@ -8,7 +8,7 @@ use redis::{
     AsyncConnectionConfig, Client, Pipeline, PushInfo, PushKind, RedisError, Value,
     aio::{MultiplexedConnection, PubSubSink},
 };
-use tidings_router_core::{Mailbox, Tap};
+use tidings_router_core::{Channel, Mailbox, Tap};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::channels::Channels;
@@ -52,7 +52,7 @@ impl Connection {
         tap: &Arc<Tap>,
         channels: &Channels,
     ) -> Result<(Self, Vec<Mailbox>), RedisError> {
-        let mailbox = channels.of(tap.mailbox());
+        let mailbox = channels.of(Channel::Mailbox(tap.mailbox()));
         let (broken_here, broken) = watch::channel(false);
         let connection = if pushes {
             let receiver = tap.clone();
@@ -120,11 +120,19 @@ impl Connection {
         let _ = self.broken.clone().wait_for(|broken| *broken).await;
     }
 
-    /// Takes nothing more in; when this returns, everything has been handed over.
-    pub(crate) async fn unsubscribe(&mut self, mailbox: &str) -> Result<(), RedisError> {
+    /// Takes in what is published to one more channel; when this returns, that arrives.
+    pub(crate) async fn subscribe(&mut self, channel: &str) -> Result<(), RedisError> {
         match &mut self.messages {
-            Messages::Pushed => self.commands.unsubscribe(mailbox).await,
-            Messages::Read(sink, _) => sink.unsubscribe(mailbox).await,
+            Messages::Pushed => self.commands.subscribe(channel).await,
+            Messages::Read(sink, _) => sink.subscribe(channel).await,
+        }
+    }
+
+    /// Takes nothing more of a channel in; when this returns, everything has been handed over.
+    pub(crate) async fn unsubscribe(&mut self, channel: &str) -> Result<(), RedisError> {
+        match &mut self.messages {
+            Messages::Pushed => self.commands.unsubscribe(channel).await,
+            Messages::Read(sink, _) => sink.unsubscribe(channel).await,
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Every node subscribes one channel, its mailbox, `PREFIX:CLUSTER:node.ID.INCARNATION`, and others publish there. What
 //! goes over it are the packets of links (see `WIRE.md`), so everything that is promised of links holds: order,
-//! back-pressure, nothing lost in silence. When the server restarts, or cuts off a node that was stopped for too long,
+//! back-pressure, nothing lost in silence. A large payload for several nodes is published once for all of them, to
+//! `PREFIX:CLUSTER:broadcasts.ID.INCARNATION`. When the server restarts, or cuts off a node that was stopped for too long,
 //! the sessions of the nodes go on where they were.
 //!
 //! * Redis 5 and later, and what speaks its protocol; RESP3 where the server has it, on one connection. With RESP2 a node has

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use redis::{Pipeline, RedisError};
-use tidings_router_core::{Mailbox, Tap};
+use tidings_router_core::{Channel, Request, Tap};
 use tokio::task::unconstrained;
 
 use crate::{channels::Channels, connection::Connection, server::Server};
@@ -31,7 +31,7 @@ enum End {
 /// Serves the tap until its node is gone.
 pub(crate) async fn serve(server: Server, channels: Channels, tap: Arc<Tap>, mut connection: Connection) {
     loop {
-        match publish(&channels, &tap, &connection).await {
+        match publish(&channels, &tap, &mut connection).await {
             End::Closed => break,
             End::Broken(error) => {
                 let error = error.map(|error| error.to_string());
@@ -50,16 +50,16 @@ pub(crate) async fn serve(server: Server, channels: Channels, tap: Arc<Tap>, mut
         tracing::info!(server = %server.address(), "connected again");
     }
     // What comes in answer to what has arrived goes out before the end.
-    if connection.unsubscribe(&channels.of(tap.mailbox())).await.is_ok() {
-        let _ = publish(&channels, &tap, &connection).await;
+    if connection.unsubscribe(&channels.of(Channel::Mailbox(tap.mailbox()))).await.is_ok() {
+        let _ = publish(&channels, &tap, &mut connection).await;
     }
 }
 
-/// A batch on its way: whom its packets were for, and what the server will say.
-type Batch = (Vec<Mailbox>, BoxFuture<'static, Result<Vec<i64>, RedisError>>);
+/// A batch on its way: where its packets were published to, and what the server will say.
+type Batch = (Vec<Channel>, BoxFuture<'static, Result<Vec<i64>, RedisError>>);
 
-/// Publishes all that is outgoing, in its order.
-async fn publish(channels: &Channels, tap: &Tap, connection: &Connection) -> End {
+/// Publishes all that is outgoing, in its order, and subscribes what is requested.
+async fn publish(channels: &Channels, tap: &Tap, connection: &mut Connection) -> End {
     let mut ahead: VecDeque<Batch> = VecDeque::new();
     loop {
         let has_room = ahead.len() < AHEAD;
@@ -73,6 +73,11 @@ async fn publish(channels: &Channels, tap: &Tap, connection: &Connection) -> End
                 }
             }
             () = connection.broken() => return End::Broken(None),
+            request = tap.next_request() => {
+                if let Err(error) = grant(request, channels, tap, connection).await {
+                    return End::Broken(Some(error));
+                }
+            }
             packets = tap.outgoing().next(BATCH), if has_room => {
                 if packets.is_empty() {
                     return finish(tap, ahead).await;
@@ -108,19 +113,40 @@ async fn finish(tap: &Tap, ahead: VecDeque<Batch>) -> End {
     End::Closed
 }
 
-fn pipeline(channels: &Channels, packets: Vec<(Mailbox, Bytes)>) -> (Vec<Mailbox>, Pipeline) {
+/// Subscribes to the broadcasts of another node, or no longer.
+async fn grant(
+    request: Request,
+    channels: &Channels,
+    tap: &Tap,
+    connection: &mut Connection,
+) -> Result<(), RedisError> {
+    match request {
+        Request::Subscribe(mailbox) => {
+            connection.subscribe(&channels.of(Channel::Broadcasts(mailbox))).await?;
+            tap.subscribed(mailbox);
+            Ok(())
+        }
+        Request::Unsubscribe(mailbox) => {
+            connection.unsubscribe(&channels.of(Channel::Broadcasts(mailbox))).await
+        }
+    }
+}
+
+fn pipeline(channels: &Channels, packets: Vec<(Channel, Bytes)>) -> (Vec<Channel>, Pipeline) {
     let mut commands = Pipeline::with_capacity(packets.len());
     let mut to = Vec::with_capacity(packets.len());
-    for (mailbox, packet) in packets {
-        commands.cmd("PUBLISH").arg(channels.of(mailbox)).arg(&packet[..]);
-        to.push(mailbox);
+    for (channel, packet) in packets {
+        commands.cmd("PUBLISH").arg(channels.of(channel)).arg(&packet[..]);
+        to.push(channel);
     }
     (to, commands)
 }
 
 /// Tells who was not there.
-fn tell(tap: &Tap, to: &[Mailbox], heard: &[i64]) {
-    for (mailbox, _) in to.iter().zip(heard).filter(|(_, heard)| **heard == 0) {
-        tap.unheard(*mailbox);
+fn tell(tap: &Tap, to: &[Channel], heard: &[i64]) {
+    for (channel, _) in to.iter().zip(heard).filter(|(_, heard)| **heard == 0) {
+        if let Channel::Mailbox(mailbox) = channel {
+            tap.unheard(*mailbox);
+        }
     }
 }

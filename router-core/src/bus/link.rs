@@ -12,10 +12,11 @@ use std::{
 use bytes::{Buf, Bytes};
 
 use super::{
-    Mailbox, Tap,
+    Channel, Mailbox, Tap,
+    heard::Heard,
     packet::{self, Kind},
 };
-use crate::{Link, Readiness, Wakers};
+use crate::{Link, Readiness, Shareable, Token, Wakers};
 
 /// Which link of a node it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,13 +31,13 @@ pub(super) struct Key {
 
 impl Key {
     /// The kind of packet of this end.
-    fn kind(self, opener: Kind, other: Kind) -> Kind {
+    pub(super) fn kind(self, opener: Kind, other: Kind) -> Kind {
         if self.opened_here { opener } else { other }
     }
 
     pub(super) fn close(self, from: Mailbox) -> Bytes {
         let kind = self.kind(Kind::CloseFromOpener, Kind::CloseToOpener);
-        packet::head(kind, from, self.number, 0, 0).freeze()
+        packet::head(kind, from, [self.number, 0, 0], 0).freeze()
     }
 }
 
@@ -46,11 +47,15 @@ pub(super) struct Line {
     arrivals: Mutex<Arrivals>,
     /// How many packets of bytes were sent.
     sent: AtomicU64,
+    /// Up to which broadcast of this end what was or is to be sent refers to.
+    refers_to: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Arrivals {
-    chunks: VecDeque<Bytes>,
+    chunks: VecDeque<Chunk>,
+    /// The broadcasts of the other end, if it was said that they arrive here.
+    heard: Option<Arc<Heard>>,
     /// How many packets of bytes have arrived.
     count: u64,
     /// Nothing more arrives, and nothing more is sent.
@@ -60,13 +65,27 @@ struct Arrivals {
     writer: Option<Waker>,
 }
 
+#[derive(Debug)]
+struct Chunk {
+    /// Up to which broadcast of the other end the bytes refer to.
+    refers_to: u64,
+    bytes: Bytes,
+}
+
+impl Chunk {
+    /// Whether it can be read: brokers may bring what it refers to behind it.
+    fn is_ready(&self, heard: Option<&Arc<Heard>>) -> bool {
+        self.refers_to == 0 || heard.is_some_and(|heard| heard.has(self.refers_to))
+    }
+}
+
 impl Line {
     fn lock(&self) -> MutexGuard<'_, Arrivals> {
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the next bytes in. A number that is not the next one means that a packet is lost, and the link with it.
-    pub(super) fn arrived(&self, number: u64, bytes: Bytes) {
+    pub(super) fn arrived(&self, number: u64, refers_to: u64, bytes: Bytes) {
         let mut arrivals = self.lock();
         if arrivals.ended {
             return;
@@ -76,10 +95,15 @@ impl Line {
             return end(arrivals);
         }
         arrivals.count += 1;
-        arrivals.chunks.push_back(bytes);
+        arrivals.chunks.push_back(Chunk { refers_to, bytes });
         let reader = arrivals.reader.take();
         drop(arrivals);
         reader.into_iter().for_each(Waker::wake);
+    }
+
+    /// It is about to be said that the other end's broadcasts arrive here.
+    pub(super) fn hears(&self, heard: Arc<Heard>) {
+        self.lock().heard = Some(heard);
     }
 
     pub(super) fn end(&self) {
@@ -107,8 +131,8 @@ impl BusLink {
         Self { tap, key, line }
     }
 
-    pub(super) fn number(&self) -> u64 {
-        self.key.number
+    pub(super) fn key(&self) -> Key {
+        self.key
     }
 }
 
@@ -117,17 +141,19 @@ impl Link for BusLink {
         let mut arrivals = self.line.lock();
         let mut room = buffer.capacity() - buffer.len();
         let before = buffer.len();
-        while let Some(chunk) = arrivals.chunks.front_mut().filter(|_| room > 0) {
-            let part = chunk.len().min(room);
-            buffer.extend_from_slice(&chunk[..part]);
-            chunk.advance(part);
+        let Arrivals { chunks, heard, ended, .. } = &mut *arrivals;
+        while let Some(chunk) = chunks.front_mut().filter(|chunk| room > 0 && chunk.is_ready(heard.as_ref()))
+        {
+            let part = chunk.bytes.len().min(room);
+            buffer.extend_from_slice(&chunk.bytes[..part]);
+            chunk.bytes.advance(part);
             room -= part;
-            if chunk.is_empty() {
-                arrivals.chunks.pop_front();
+            if chunk.bytes.is_empty() {
+                chunks.pop_front();
             }
         }
         match buffer.len() - before {
-            0 if !arrivals.ended => Err(io::ErrorKind::WouldBlock.into()),
+            0 if !*ended => Err(io::ErrorKind::WouldBlock.into()),
             read => Ok(read),
         }
     }
@@ -141,14 +167,15 @@ impl Link for BusLink {
         let packet = || {
             let number = self.line.sent.fetch_add(1, Relaxed);
             let kind = self.key.kind(Kind::DataFromOpener, Kind::DataToOpener);
-            let mut packet = packet::head(kind, self.tap.mailbox(), self.key.number, number, len);
+            let numbers = [self.key.number, number, self.line.refers_to.load(Relaxed)];
+            let mut packet = packet::head(kind, self.tap.mailbox(), numbers, len);
             for slice in slices {
                 let left = packet::HEADER + len - packet.len();
                 packet.extend_from_slice(&slice[..slice.len().min(left)]);
             }
             packet.freeze()
         };
-        if !self.tap.outgoing().try_push(self.key.remote, packet) {
+        if !self.tap.outgoing().try_push(Channel::Mailbox(self.key.remote), packet::HEADER + len, packet) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(len)
@@ -156,6 +183,24 @@ impl Link for BusLink {
 
     fn readiness(&self) -> Readiness<'_> {
         Readiness::Wakers(self)
+    }
+
+    fn trust(&self) -> bool {
+        true
+    }
+
+    fn lend(&self, payload: &Shareable) -> Option<Token> {
+        let number = payload.broadcasts().find_map(|broadcast| broadcast.lend(&self.tap, self.key))?;
+        self.line.refers_to.fetch_max(number, Relaxed);
+        let mut token = Token([0; Token::LEN]);
+        token.0[..8].copy_from_slice(&number.to_le_bytes());
+        Some(token)
+    }
+
+    fn redeem(&self, token: &Token) -> io::Result<Bytes> {
+        let [number, ..] = *token.0.as_chunks().0 else { unreachable!("a token has room for a number") };
+        let payload = self.tap.redeem(self.key, u64::from_le_bytes(number));
+        payload.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no such broadcast has come"))
     }
 
     fn close(&self) {
@@ -175,11 +220,16 @@ impl Link for BusLink {
 impl Wakers for BusLink {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut arrivals = self.line.lock();
-        if arrivals.ended || !arrivals.chunks.is_empty() {
-            return Poll::Ready(());
+        let poll = match (arrivals.chunks.front(), &arrivals.heard) {
+            _ if arrivals.ended => Poll::Ready(()),
+            (Some(chunk), Some(heard)) => heard.poll_has(chunk.refers_to, cx),
+            (Some(chunk), None) if chunk.refers_to == 0 => Poll::Ready(()),
+            (Some(_) | None, _) => Poll::Pending,
+        };
+        if poll.is_pending() {
+            arrivals.reader = Some(cx.waker().clone());
         }
-        arrivals.reader = Some(cx.waker().clone());
-        Poll::Pending
+        poll
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {

@@ -6,11 +6,15 @@ use std::{
 
 use bytes::Bytes;
 
-use super::Mailbox;
+use super::Channel;
 
 /// How many bytes wait to be published, at most; then links take nothing more. As in a socket's buffer, there is no gain
 /// in more: what waits longer gathers in the peers' queues.
 const LIMIT: usize = 2 << 20;
+
+/// Packets up to this length, in bytes, are taken until twice as much waits: a link that only refers to broadcasts
+/// shall not wait for those who publish them.
+const SHORT: usize = 4 << 10;
 
 /// What a node has to publish, in its order.
 #[derive(Debug, Default)]
@@ -20,7 +24,7 @@ pub struct Outgoing {
 
 #[derive(Debug, Default)]
 struct Queue {
-    packets: VecDeque<(Mailbox, Bytes)>,
+    packets: VecDeque<(Channel, Bytes)>,
     bytes: usize,
     closed: bool,
     /// Who publishes.
@@ -30,7 +34,7 @@ struct Queue {
 }
 
 impl Queue {
-    fn push(&mut self, to: Mailbox, packet: Bytes) -> Option<Waker> {
+    fn push(&mut self, to: Channel, packet: Bytes) -> Option<Waker> {
         self.bytes += packet.len();
         self.packets.push_back((to, packet));
         self.publisher.take()
@@ -39,6 +43,10 @@ impl Queue {
     fn is_full(&self) -> bool {
         self.bytes >= LIMIT
     }
+
+    fn takes(&self, len: usize) -> bool {
+        !self.is_full() || (len <= SHORT && self.bytes < 2 * LIMIT)
+    }
 }
 
 impl Outgoing {
@@ -46,10 +54,10 @@ impl Outgoing {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues what a link has written, if there is room.
-    pub(super) fn try_push(&self, to: Mailbox, packet: impl FnOnce() -> Bytes) -> bool {
+    /// Queues what a link has written, a packet of this length, if there is room.
+    pub(super) fn try_push(&self, to: Channel, len: usize, packet: impl FnOnce() -> Bytes) -> bool {
         let mut queue = self.lock();
-        if queue.is_full() {
+        if !queue.takes(len) {
             return false;
         }
         let publisher = queue.push(to, packet());
@@ -58,8 +66,9 @@ impl Outgoing {
         true
     }
 
-    /// Queues a packet of the links' own; those are few, and short.
-    pub(super) fn push(&self, to: Mailbox, packet: Bytes) {
+    /// Queues a packet, be there room or not: those of the links' own are few, and short, and before a broadcast
+    /// links have looked for room.
+    pub(super) fn push(&self, to: Channel, packet: Bytes) {
         let publisher = self.lock().push(to, packet);
         publisher.into_iter().for_each(Waker::wake);
     }
@@ -75,17 +84,17 @@ impl Outgoing {
         Poll::Pending
     }
 
-    /// The next packets to publish, and whom to: as many as there are, and no more than `bytes` unless the first one
+    /// The next packets to publish, and where: as many as there are, and no more than `bytes` unless the first one
     /// alone has more. Empty when the node is gone and everything was handed out.
     ///
     /// # Cancel safety
     ///
     /// What was not returned is still queued.
-    pub async fn next(&self, bytes: usize) -> Vec<(Mailbox, Bytes)> {
+    pub async fn next(&self, bytes: usize) -> Vec<(Channel, Bytes)> {
         std::future::poll_fn(|cx| self.poll_next(cx, bytes)).await
     }
 
-    fn poll_next(&self, cx: &Context<'_>, bytes: usize) -> Poll<Vec<(Mailbox, Bytes)>> {
+    fn poll_next(&self, cx: &Context<'_>, bytes: usize) -> Poll<Vec<(Channel, Bytes)>> {
         let mut queue = self.lock();
         if queue.packets.is_empty() && !queue.closed {
             queue.publisher = Some(cx.waker().clone());
@@ -131,9 +140,9 @@ mod tests {
     use std::{future::Future, pin::pin};
 
     use super::*;
-    use crate::{Incarnation, NodeId};
+    use crate::{Incarnation, Mailbox, NodeId};
 
-    const TO: Mailbox = Mailbox { node_id: NodeId(1), incarnation: Incarnation(1) };
+    const TO: Channel = Channel::Mailbox(Mailbox { node_id: NodeId(1), incarnation: Incarnation(1) });
 
     fn packet(len: usize) -> Bytes {
         Bytes::from(vec![0; len])
@@ -162,13 +171,19 @@ mod tests {
     fn a_full_queue_takes_no_bytes_of_links_until_there_is_room() {
         let outgoing = Outgoing::default();
         let mut count = 0;
-        while outgoing.try_push(TO, || packet(LIMIT / 4)) {
+        while outgoing.try_push(TO, LIMIT / 4, || packet(LIMIT / 4)) {
             count += 1;
         }
         assert_eq!(count, 4);
         let cx = Context::from_waker(Waker::noop());
         assert_eq!(outgoing.poll_room(&cx), Poll::Pending);
-        assert_eq!(next(&outgoing, LIMIT / 4), Poll::Ready(vec![LIMIT / 4]));
+        assert!(outgoing.try_push(TO, SHORT, || packet(SHORT)), "a short one is taken");
+        outgoing.push(TO, packet(LIMIT));
+        assert!(!outgoing.try_push(TO, SHORT, || packet(SHORT)), "there is an end to that");
+        let first = next(&outgoing, 2 * LIMIT).map(|packets| packets.len());
+        assert_eq!(first, Poll::Ready(5));
+        assert_eq!(outgoing.poll_room(&cx), Poll::Pending);
+        assert_eq!(next(&outgoing, LIMIT), Poll::Ready(vec![LIMIT]));
         assert_eq!(outgoing.poll_room(&cx), Poll::Ready(()));
     }
 }

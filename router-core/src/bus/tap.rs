@@ -1,3 +1,9 @@
+//! Where a node taps a bus.
+
+mod broadcasts;
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     io,
@@ -12,8 +18,11 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
+use broadcasts::Hearing;
+pub use broadcasts::Request;
+
 use super::{
-    Mailbox, Outgoing,
+    Channel, Mailbox, Outgoing,
     link::{BusLink, Key, Line},
     packet::{self, Kind, Packet},
 };
@@ -51,7 +60,7 @@ struct State {
     is_up: bool,
     /// Takes no links in any more.
     refuses: bool,
-    lines: HashMap<Key, Arc<Line>>,
+    lines: HashMap<Key, OpenLine>,
     next_number: u64,
     /// Links that are being opened.
     opening: HashMap<Key, oneshot::Sender<()>>,
@@ -60,6 +69,30 @@ struct State {
     foreign: u64,
     /// Who takes the last three.
     acceptor: Option<Waker>,
+    /// How many payloads this node has broadcast.
+    broadcasts: u64,
+    /// Whose broadcasts arrive here, or will.
+    hearing: HashMap<Mailbox, Hearing>,
+    requests: VecDeque<Request>,
+    requester: Option<Waker>,
+}
+
+/// A link, as long as this end of it is there.
+#[derive(Debug, Default)]
+struct OpenLine {
+    line: Arc<Line>,
+    ear: Ear,
+    /// How many bytes of broadcasts the other end has been sent that the link has not come to yet.
+    ahead: usize,
+}
+
+/// Whether the other end of a link hears the broadcasts of this node.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Ear {
+    #[default]
+    Unasked,
+    Offered,
+    Hears,
 }
 
 impl Tap {
@@ -148,7 +181,9 @@ impl Tap {
         let mut state = self.lock();
         state.is_up = false;
         state.opening.clear();
-        let lines: Vec<_> = state.lines.values().cloned().collect();
+        state.hearing.clear();
+        state.requests.clear();
+        let lines: Vec<_> = state.lines.values().map(|open| open.line.clone()).collect();
         drop(state);
         // The other ends have to know, when we are back.
         self.outgoing.retain(packet::closes);
@@ -160,18 +195,25 @@ impl Tap {
         let mut state = self.lock();
         state.opening.retain(|key, _| key.remote != mailbox);
         let to_it = state.lines.iter().filter(|(key, _)| key.remote == mailbox);
-        let lines: Vec<_> = to_it.map(|(_, line)| line.clone()).collect();
+        let lines: Vec<_> = to_it.map(|(_, open)| open.line.clone()).collect();
         drop(state);
         lines.iter().for_each(|line| line.end());
     }
 
-    /// A packet was published to the mailbox.
+    /// A packet was published to the mailbox, or to the broadcasts of a node that were subscribed.
     pub fn arrived(self: &Arc<Self>, packet: Bytes) {
         let Some(packet) = Packet::decode(packet) else {
             return self.notify(|state| state.foreign += 1);
         };
         let Packet { kind, from: remote, link: number, .. } = packet;
-        let opened_here = matches!(kind, Kind::Opened | Kind::DataToOpener | Kind::CloseToOpener);
+        let opened_here = matches!(
+            kind,
+            Kind::Opened
+                | Kind::DataToOpener
+                | Kind::CloseToOpener
+                | Kind::OfferToOpener
+                | Kind::HearsToOpener
+        );
         let key = Key { remote, number, opened_here };
         match kind {
             Kind::Open => self.open(key),
@@ -183,20 +225,24 @@ impl Tap {
                 }
             }
             Kind::DataFromOpener | Kind::DataToOpener => {
-                let line = self.lock().lines.get(&key).cloned();
+                let line = self.lock().line(key);
                 match line {
-                    Some(line) => line.arrived(packet.number, packet.bytes),
+                    Some(line) => line.arrived(packet.number, packet.extra, packet.bytes),
                     // The other end does not know yet that this one is closed, or has lost what told it so.
-                    None => self.outgoing.push(remote, key.close(self.mailbox)),
+                    None => self.outgoing.push(Channel::Mailbox(remote), key.close(self.mailbox)),
                 }
             }
             Kind::CloseFromOpener | Kind::CloseToOpener => {
                 let mut state = self.lock();
                 state.opening.remove(&key);
-                let line = state.lines.get(&key).cloned();
+                let line = state.line(key);
                 drop(state);
                 line.into_iter().for_each(|line| line.end());
             }
+            Kind::OfferFromOpener | Kind::OfferToOpener => self.offered(key),
+            Kind::HearsFromOpener | Kind::HearsToOpener => self.heard_by(key),
+            Kind::Broadcast => self.overheard(packet),
+            Kind::Forget => self.forget(&packet),
         }
     }
 
@@ -205,16 +251,16 @@ impl Tap {
         let mut state = self.lock();
         if state.refuses || state.accepted.len() == BACKLOG {
             drop(state);
-            return self.outgoing.push(key.remote, key.close(self.mailbox));
+            return self.outgoing.push(Channel::Mailbox(key.remote), key.close(self.mailbox));
         }
         // What is open already is opened again when our answer was lost.
         if let Entry::Vacant(place) = state.lines.entry(key) {
-            let line = place.insert(Arc::default()).clone();
+            let line = place.insert(OpenLine::default()).line.clone();
             state.accepted.push_back((key, line));
         }
         let acceptor = state.acceptor.take();
         drop(state);
-        self.outgoing.push(key.remote, packet::head(Kind::Opened, self.mailbox, key.number, 0, 0).freeze());
+        self.say(key, Kind::Opened);
         acceptor.into_iter().for_each(Waker::wake);
     }
 
@@ -266,7 +312,7 @@ impl Tap {
         // Closes itself if nobody waits for it any more.
         let (link, mut opened) = self.begin(remote)?;
         for _ in 0..TIMES {
-            self.outgoing.push(remote, packet::head(Kind::Open, self.mailbox, link.number(), 0, 0).freeze());
+            self.say(link.key(), Kind::Open);
             match Timeout::new(AGAIN, &mut opened).await {
                 Some(Ok(())) => return Ok(link),
                 Some(Err(_)) => {
@@ -288,7 +334,7 @@ impl Tap {
         state.next_number += 1;
         let (answer, opened) = oneshot::channel();
         state.opening.insert(key, answer);
-        let line = state.lines.entry(key).or_default().clone();
+        let line = state.lines.entry(key).or_default().line.clone();
         drop(state);
         Ok((Arc::new(BusLink::new(self.clone(), key, line)), opened))
     }
@@ -298,8 +344,20 @@ impl Tap {
         let mut state = self.lock();
         state.opening.remove(&key);
         if state.lines.remove(&key).is_some() {
-            drop(state);
-            self.outgoing.push(key.remote, key.close(self.mailbox));
+            self.stop_hearing(state, key.remote);
+            self.outgoing.push(Channel::Mailbox(key.remote), key.close(self.mailbox));
         }
+    }
+
+    /// Publishes a packet of a link that says nothing but its kind.
+    fn say(&self, link: Key, kind: Kind) {
+        let packet = packet::head(kind, self.mailbox, [link.number, 0, 0], 0);
+        self.outgoing.push(Channel::Mailbox(link.remote), packet.freeze());
+    }
+}
+
+impl State {
+    fn line(&self, key: Key) -> Option<Arc<Line>> {
+        self.lines.get(&key).map(|open| open.line.clone())
     }
 }

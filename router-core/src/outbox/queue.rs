@@ -17,7 +17,7 @@ use chunk::{Body, Chunk};
 pub(crate) use outgoing::Outgoing;
 
 use crate::{
-    DropReason, Token,
+    DropReason, Shareable, Token,
     credit::Credit,
     wire::{
         control::Control,
@@ -38,7 +38,7 @@ pub(crate) const LARGE: usize = 8 * 1024;
 const SPARE: usize = 16;
 
 /// Lends a payload to the other end of a link; see [`Link::lend`](crate::Link::lend).
-pub(crate) type Lend<'a> = &'a dyn Fn(&Bytes) -> Option<Token>;
+pub(crate) type Lend<'a> = &'a dyn Fn(&Shareable) -> Option<Token>;
 
 /// The queue. It has no lock, no link and no clock.
 #[derive(Debug, Default)]
@@ -118,7 +118,7 @@ impl SendQueue {
                 self.add(Body::Frames(frames), count, bytes, credit.cloned().into_iter().collect());
             }
             Outgoing::Large(head, payload) => {
-                let bytes = head.len() + payload.len();
+                let bytes = head.len() + payload.bytes().len();
                 self.add(Body::Large(head, payload), 1, bytes, credit.cloned().into_iter().collect());
             }
         }
@@ -207,7 +207,7 @@ impl SendQueue {
             Body::Frames(frames) => slices.push(frames.clone()),
             Body::Large(head, payload) => match lend(payload) {
                 Some(token) => slices.push(DataHeader::beside(head, &token)),
-                None => slices.extend([head.clone(), payload.clone()]),
+                None => slices.extend([head.clone(), payload.bytes().clone()]),
             },
             Body::Gap { source, reason, told } => {
                 *told = true;

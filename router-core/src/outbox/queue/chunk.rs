@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
-    DropReason, NodeId,
+    DropReason, NodeId, Shareable,
     credit::Credit,
     wire::{data::DataHeader, frame},
 };
@@ -25,7 +25,7 @@ pub(super) enum Body {
     /// Messages one behind the other.
     Frames(Bytes),
     /// One message: header and name, then the payload.
-    Large(Bytes, Bytes),
+    Large(Bytes, Shareable),
     /// Messages that were dropped. `told`: it was written once, so the peer counts it when it counts that far.
     Gap { source: NodeId, reason: DropReason, told: bool },
     /// A control frame that keeps its place among the messages.

@@ -1,12 +1,12 @@
 use bytes::Bytes;
 
-use crate::{NodeId, wire::data::DataHeader};
+use crate::{NodeId, Shareable, wire::data::DataHeader};
 
 /// One or more whole messages to queue.
 #[derive(Debug, Clone)]
 pub(crate) enum Outgoing {
     /// One large one: header and name, then the payload.
-    Large(Bytes, Bytes),
+    Large(Bytes, Shareable),
     /// Messages one behind the other, copied where they are small.
     Block(Bytes, u64),
 }
