@@ -4,6 +4,7 @@
 mod arguments;
 mod bench;
 mod message;
+mod quiet;
 mod receiver;
 mod row;
 mod run;

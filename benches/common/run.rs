@@ -1,11 +1,11 @@
 //! Runs what the command line asks for: everything that is compared takes turns, round by round.
 
-use std::{env, process::ExitCode, sync::Arc, thread, time::Duration};
+use std::{env, process::ExitCode, sync::Arc, time::Duration};
 
 use super::{
     Bench, Result, Route, Subject,
     arguments::{Arguments, USAGE},
-    receiver,
+    quiet, receiver,
     row::Row,
     session::Session,
     statistics::Summary,
@@ -15,10 +15,6 @@ use super::{
 
 /// How long one round may take beyond the time that it was given.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
-
-/// The pause before each round: who looks for messages instead of sleeping ceases to within that time, and would take
-/// a core from whoever comes next.
-const SETTLE: Duration = Duration::from_millis(60);
 
 /// Measures `benches` of all `subjects` as the command line says. Prints a line of JSON for each row, then
 /// the table. Fails when a message is lost.
@@ -109,7 +105,7 @@ fn compare(
                 continue;
             }
             watchdog.begin(describe(bench, session.subject, &session.route, "measuring"));
-            thread::sleep(SETTLE);
+            quiet::wait();
             match bench.round(session, arguments.round, *count) {
                 Ok(figures) => rounds.push(figures),
                 Err(error) if session.must_deliver => return Err(error),
