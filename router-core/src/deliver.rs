@@ -167,10 +167,7 @@ impl Exchange {
         let here = header.destination.is_none_or(|node| node == self.node_id);
         if self.config.topology.forwards(self.node_id) {
             pace::emit();
-            let others = route.onward().iter().filter(|peer| {
-                let node = peer.peer.node_id;
-                node != session.peer.node_id && header.destination.is_none_or(|to| to == node)
-            });
+            let others = others(route, session, header.destination);
             others.for_each(|peer| peer.outbox.push(onward(), Some(credit)));
         }
         let taken = if here { self.hand(route, 0, &run, Some(credit)) } else { Taken::All };
@@ -216,6 +213,19 @@ impl Exchange {
         drop(hold);
         self.count_drop(DropReason::Unclaimed, unclaimed);
     }
+}
+
+/// Whom the hub of a star hands on what a leaf has sent to one node, or to all that want it.
+fn others<'a>(
+    route: &'a Route,
+    from: &Session,
+    destination: Option<NodeId>,
+) -> impl Iterator<Item = &'a Arc<Session>> + Clone {
+    let from = from.peer.node_id;
+    route.onward().iter().filter(move |peer| {
+        let node = peer.peer.node_id;
+        node != from && destination.is_none_or(|to| to == node)
+    })
 }
 
 /// Who of those that listen for good, or for one message, has taken the messages of a run.

@@ -82,7 +82,7 @@ impl Exchange {
             let Peer { node_id, incarnation, .. } = session.peer;
             Mailbox { node_id, incarnation }
         };
-        let receivers: Vec<_> = peers.map(mailbox).collect();
+        let receivers = peers.map(mailbox).collect();
         let broadcasts = taps.iter().filter_map(|tap| tap.share(&bytes, &receivers)).collect();
         Shareable::new(bytes, broadcasts)
     }

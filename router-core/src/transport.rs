@@ -277,13 +277,13 @@ pub trait Link: fmt::Debug + Send + Sync + 'static {
     /// How to know when to try again.
     fn readiness(&self) -> Readiness<'_>;
 
-    /// The other end is trusted from now on: what it hands over to lend from may be used. Returns whether
-    /// [`lend`](Self::lend) may ever return something.
+    /// The other end is trusted from now on: what it hands over to lend from may be used. Returns whether payloads in
+    /// the [pool](Connector::pool) may be lent to it.
     fn trust(&self) -> bool {
         false
     }
 
-    /// Lends `payload` to the other end, if it stands where that can read it. Called by who writes, who writes the
+    /// Lends `payload` to the other end, if that can read it where it stands, or is sent it beside the link. Called by who writes, who writes the
     /// token next; `payload` stays alive until the other end has confirmed the message.
     ///
     /// What is lent and never redeemed is given back when the link has ended.

@@ -19,7 +19,7 @@
 //! * **Nodes find each other.** There is nothing to attach to: who opens a router with the same server, prefix and
 //!   cluster has met everyone else when `open` returns. A lonely node waits for nobody, and a node that is stopped
 //!   holds others up for a few seconds at most.
-//! * **Once for all.** A payload from 16 KiB on for several nodes goes to the server once.
+//! * **Once for all.** A payload of 16 KiB to 10 MiB for several nodes goes to the server once.
 //! * **Clusters keep to themselves.** Every subject begins with the prefix and the cluster's name:
 //!   `tidings.demo.>` is all that a user of the server has to be permitted to publish and to subscribe.
 //! * **A server that comes later** is found within `.connect_timeout(..)`, one that comes back at any time. A node

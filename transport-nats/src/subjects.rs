@@ -19,7 +19,7 @@ const MAX_PREFIX: usize = 255;
 /// | behind that | what is published there |
 /// | --- | --- |
 /// | `node.7.00c0ffee00c0ffee` | packets for a mailbox |
-/// | `broadcasts.7.00c0ffee00c0ffee` | packets of one node for several mailboxes |
+/// | `broadcasts.7.00c0ffee00c0ffee` | what a node has to say to several others at once |
 /// | `lobby` | notes for everyone |
 /// | `reply.MAILBOX.here` | answers to its question |
 /// | `reply.MAILBOX.knock.N` | the server's word that nobody is in the lobby |

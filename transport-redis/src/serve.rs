@@ -6,9 +6,13 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use redis::{Pipeline, RedisError};
 use tidings_router_core::{Channel, Request, Tap};
-use tokio::task::unconstrained;
+use tokio::{task::unconstrained, time::timeout};
 
-use crate::{channels::Channels, connection::Connection, server::Server};
+use crate::{
+    channels::Channels,
+    connection::Connection,
+    server::{ANSWER_WITHIN, Server},
+};
 
 /// How much is published at once, in bytes.
 const BATCH: usize = 256 << 10;
@@ -74,8 +78,10 @@ async fn publish(channels: &Channels, tap: &Tap, connection: &mut Connection) ->
             }
             () = connection.broken() => return End::Broken(None),
             request = tap.next_request() => {
-                if let Err(error) = grant(request, channels, tap, connection).await {
-                    return End::Broken(Some(error));
+                match timeout(ANSWER_WITHIN, grant(request, channels, tap, connection)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return End::Broken(Some(error)),
+                    Err(_) => return End::Broken(None),
                 }
             }
             packets = tap.outgoing().next(BATCH), if has_room => {

@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::{Tap, link::Key};
+use super::{Mailbox, Tap, link::Key};
 
 /// A payload for several nodes on a bus, which is published once for all of them.
 ///
@@ -11,8 +11,7 @@ use super::{Tap, link::Key};
 pub(crate) struct Broadcast {
     tap: Arc<Tap>,
     payload: Bytes,
-    /// Several of those who hear want it, and they are most of them.
-    is_worth_it: bool,
+    receivers: Arc<[Mailbox]>,
     state: Mutex<State>,
 }
 
@@ -31,23 +30,25 @@ pub(super) struct Published {
     pub(super) number: u64,
     /// The links whose other ends have it, and that have not referred to it yet.
     pub(super) owed: Vec<Key>,
+    /// Those to whose other ends broadcasts are offered no longer.
+    pub(super) withdrawn: Vec<Key>,
 }
 
 impl Broadcast {
-    pub(super) fn new(tap: Arc<Tap>, payload: Bytes, is_worth_it: bool) -> Self {
-        Self { tap, payload, is_worth_it, state: Mutex::default() }
+    pub(super) fn new(tap: Arc<Tap>, payload: Bytes, receivers: Arc<[Mailbox]>) -> Self {
+        Self { tap, payload, receivers, state: Mutex::default() }
     }
 
     /// Its number, if it is for this bus, and the other end of the link has it. For each link once.
     pub(super) fn lend(&self, tap: &Arc<Tap>, link: Key) -> Option<u64> {
-        if !Arc::ptr_eq(&self.tap, tap) || !tap.is_heard_by(link) || !self.is_worth_it {
+        if !Arc::ptr_eq(&self.tap, tap) || !tap.is_heard_by(link) {
             return None;
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::New = *state {
-            *state = tap.broadcast(&self.payload).map_or(State::Declined, State::Published);
+            *state = tap.broadcast(&self.payload, &self.receivers).map_or(State::Declined, State::Published);
         }
-        let State::Published(Published { number, owed }) = &mut *state else { return None };
+        let State::Published(Published { number, owed, .. }) = &mut *state else { return None };
         owed.swap_remove(owed.iter().position(|owed| *owed == link)?);
         tap.refers(link, self.payload.len());
         Some(*number)
@@ -56,10 +57,10 @@ impl Broadcast {
 
 impl Drop for Broadcast {
     fn drop(&mut self) {
-        if let State::Published(Published { number, owed }) =
+        if let State::Published(Published { number, owed, .. }) =
             self.state.get_mut().unwrap_or_else(PoisonError::into_inner)
         {
-            owed.iter().for_each(|link| self.tap.recall(*link, *number, self.payload.len()));
+            owed.iter().for_each(|link| self.tap.forgo(*link, *number, self.payload.len()));
         }
     }
 }

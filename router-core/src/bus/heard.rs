@@ -1,15 +1,19 @@
 use std::{
-    collections::{HashMap, HashSet},
+    collections::BTreeMap,
+    ops::RangeInclusive,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
 use bytes::{Bytes, BytesMut};
 
-/// How much room a payload of several packets has from the start at most, in bytes: its length is what somebody says.
-const ROOM: usize = 16 << 20;
+use super::tap::AHEAD;
 
-/// A part of a payload was lost: nothing that comes later can be relied on.
+/// How many bytes of payloads wait to be redeemed at most: those that the link has not come to, and those that stand in
+/// its window.
+const LIMIT: usize = 128 << 20;
+
+/// A part of a payload was lost, or is none that an honest node sends: nothing that comes later can be relied on.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Lost;
 
@@ -24,7 +28,7 @@ pub(super) struct Part {
     pub(super) bytes: Bytes,
 }
 
-/// What has come of the broadcasts of another node, and was not redeemed yet.
+/// What has come of the broadcasts of a link's other end, and was not redeemed yet.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     state: Mutex<State>,
@@ -36,9 +40,11 @@ struct State {
     whole: u64,
     /// The one of which parts have come.
     begun: Option<(u64, BytesMut)>,
-    payloads: HashMap<u64, Bytes>,
-    /// Those that will come and that nobody wants.
-    unwanted: HashSet<u64>,
+    payloads: BTreeMap<u64, Bytes>,
+    /// Their length.
+    bytes: usize,
+    /// Those that will come in vain.
+    unwanted: Vec<RangeInclusive<u64>>,
     /// Links that wait for a payload.
     waiting: Vec<Waker>,
 }
@@ -78,16 +84,19 @@ impl Heard {
 
     /// The payload of this number; each only once.
     pub(super) fn redeem(&self, number: u64) -> Option<Bytes> {
-        self.lock().payloads.remove(&number)
+        let mut state = self.lock();
+        let payload = state.payloads.remove(&number)?;
+        state.bytes -= payload.len();
+        Some(payload)
     }
 
-    /// Nobody here gets the payload of this number, which may be still to come.
-    pub(super) fn forget(&self, number: u64) {
+    /// Nobody redeems these, some of which may be still to come.
+    pub(super) fn forget(&self, numbers: RangeInclusive<u64>) {
         let mut state = self.lock();
-        if state.whole < number {
-            state.unwanted.insert(number);
-        } else {
-            state.payloads.remove(&number);
+        state.payloads.retain(|number, _| !numbers.contains(number));
+        state.bytes = state.payloads.values().map(Bytes::len).sum();
+        if *numbers.end() > state.whole {
+            state.unwanted.push(numbers);
         }
     }
 }
@@ -97,12 +106,15 @@ impl State {
     fn take_in(&mut self, part: Part) -> Result<bool, Lost> {
         let Part { number, offset, length, bytes } = part;
         let end = offset.saturating_add(bytes.len() as u64);
-        let is_next = number == self.whole + 1 || self.whole == 0;
+        let is_next = self.whole == 0 || self.whole.checked_add(1) == Some(number);
+        if length > AHEAD as u64 || self.bytes > LIMIT {
+            return Err(Lost);
+        }
         let whole = match self.begun.take() {
             None if offset > 0 && self.whole == 0 => return Ok(false),
             None if offset == 0 && is_next && end == length => bytes,
             None if offset == 0 && is_next && end < length => {
-                let mut payload = BytesMut::with_capacity(ROOM.min(length.try_into().unwrap_or(ROOM)));
+                let mut payload = BytesMut::with_capacity(length as usize);
                 payload.extend_from_slice(&bytes);
                 self.begun = Some((number, payload));
                 return Ok(false);
@@ -120,10 +132,11 @@ impl State {
             _ => return Err(Lost),
         };
         self.whole = number;
-        if !self.unwanted.contains(&number) {
+        if !self.unwanted.iter().any(|unwanted| unwanted.contains(&number)) {
+            self.bytes += whole.len();
             self.payloads.insert(number, whole);
         }
-        self.unwanted.retain(|unwanted| *unwanted > number);
+        self.unwanted.retain(|unwanted| *unwanted.end() > number);
         Ok(true)
     }
 }
@@ -184,20 +197,32 @@ mod tests {
     #[test]
     fn nothing_is_kept_that_nobody_wants() {
         let heard = Heard::default();
-        heard.forget(2);
-        for number in 1..=3 {
+        heard.forget(3..=4);
+        for number in 1..=5 {
             assert_eq!(heard.arrived(whole(number)), Ok(()));
         }
-        heard.forget(1);
-        assert_eq!([1, 2].map(|number| heard.redeem(number)), [None, None]);
-        assert_eq!(heard.redeem(3).as_deref(), Some(WHOLE));
+        heard.forget(1..=1);
+        assert_eq!([1, 3, 4].map(|number| heard.redeem(number)), [None, None, None]);
+        assert_eq!([2, 5].map(|number| heard.redeem(number).unwrap()), [WHOLE, WHOLE]);
+        assert_eq!(heard.lock().bytes, 0);
     }
 
     #[test]
-    fn a_length_that_nobody_has_takes_no_memory() {
+    fn what_no_honest_node_sends_ends_the_link() {
+        for foreign in [
+            Part { length: u64::MAX, ..part(1, 0, 4) },
+            Part { offset: u64::MAX, ..part(1, 0, 4) },
+            Part { number: u64::MAX, ..whole(1) },
+        ] {
+            let heard = Heard::default();
+            heard.arrived(whole(u64::MAX - 2)).unwrap();
+            assert_eq!(heard.arrived(foreign.clone()), Err(Lost), "{foreign:?}");
+        }
         let heard = Heard::default();
-        assert_eq!(heard.arrived(Part { length: u64::MAX, ..part(1, 0, 4) }), Ok(()));
-        assert!(!heard.has(1));
+        let bytes = Bytes::from(vec![0; AHEAD]);
+        let large = |number| Part { number, offset: 0, length: AHEAD as u64, bytes: bytes.clone() };
+        let taken = (1..).map_while(|number| heard.arrived(large(number)).ok()).count();
+        assert_eq!(taken, LIMIT / AHEAD + 1, "nobody redeems them");
     }
 
     #[test]

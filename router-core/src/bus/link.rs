@@ -2,6 +2,7 @@ use std::{
     any::Any,
     collections::VecDeque,
     io::{self, IoSlice},
+    ops::RangeInclusive,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -13,7 +14,7 @@ use bytes::{Buf, Bytes};
 
 use super::{
     Channel, Mailbox, Tap,
-    heard::Heard,
+    heard::{Heard, Lost, Part},
     packet::{self, Kind},
 };
 use crate::{Link, Readiness, Shareable, Token, Wakers};
@@ -106,6 +107,28 @@ impl Line {
         self.lock().heard = Some(heard);
     }
 
+    /// A part of a broadcast of the other end came. Without what is missing the link cannot go on.
+    pub(super) fn broadcast_arrived(&self, part: Part) {
+        let heard = self.lock().heard.clone();
+        if let Some(heard) = heard
+            && heard.arrived(part) == Err(Lost)
+        {
+            tracing::debug!("a broadcast was lost on the bus");
+            self.end();
+        }
+    }
+
+    /// The link will not refer to these broadcasts of the other end.
+    pub(super) fn forget(&self, numbers: RangeInclusive<u64>) {
+        let heard = self.lock().heard.clone();
+        heard.into_iter().for_each(|heard| heard.forget(numbers.clone()));
+    }
+
+    fn redeem(&self, number: u64) -> Option<Bytes> {
+        let heard = self.lock().heard.clone();
+        heard?.redeem(number)
+    }
+
     pub(super) fn end(&self) {
         end(self.lock());
     }
@@ -185,10 +208,6 @@ impl Link for BusLink {
         Readiness::Wakers(self)
     }
 
-    fn trust(&self) -> bool {
-        true
-    }
-
     fn lend(&self, payload: &Shareable) -> Option<Token> {
         let number = payload.broadcasts().find_map(|broadcast| broadcast.lend(&self.tap, self.key))?;
         self.line.refers_to.fetch_max(number, Relaxed);
@@ -199,7 +218,7 @@ impl Link for BusLink {
 
     fn redeem(&self, token: &Token) -> io::Result<Bytes> {
         let [number, ..] = *token.0.as_chunks().0 else { unreachable!("a token has room for a number") };
-        let payload = self.tap.redeem(self.key, u64::from_le_bytes(number));
+        let payload = self.line.redeem(u64::from_le_bytes(number));
         payload.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no such broadcast has come"))
     }
 

@@ -66,8 +66,8 @@ impl Outgoing {
         true
     }
 
-    /// Queues a packet, be there room or not: those of the links' own are few, and short, and before a broadcast
-    /// links have looked for room.
+    /// Queues a packet, be there room or not: those of the links' own are few, and short, and of broadcasts there is
+    /// little more than each link may be behind.
     pub(super) fn push(&self, to: Channel, packet: Bytes) {
         let publisher = self.lock().push(to, packet);
         publisher.into_iter().for_each(Waker::wake);

@@ -29,14 +29,18 @@ pub(super) enum Kind {
     /// The broadcasts of who gets it arrive here from now on.
     HearsFromOpener,
     HearsToOpener,
+    /// Broadcasts that whoever gets it has, or will have, in vain.
+    ForgetFromOpener,
+    ForgetToOpener,
+    /// What was offered is not any more.
+    WithdrawFromOpener,
+    WithdrawToOpener,
     /// A part of a payload for several nodes.
     Broadcast,
-    /// A broadcast that whoever gets it has, or will have, in vain.
-    Forget,
 }
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 15] = [
         Self::Open,
         Self::Opened,
         Self::DataFromOpener,
@@ -47,9 +51,26 @@ impl Kind {
         Self::OfferToOpener,
         Self::HearsFromOpener,
         Self::HearsToOpener,
+        Self::ForgetFromOpener,
+        Self::ForgetToOpener,
+        Self::WithdrawFromOpener,
+        Self::WithdrawToOpener,
         Self::Broadcast,
-        Self::Forget,
     ];
+
+    /// Whether it is for the end that opened the link.
+    pub(super) fn is_to_opener(self) -> bool {
+        matches!(
+            self,
+            Self::Opened
+                | Self::DataToOpener
+                | Self::CloseToOpener
+                | Self::OfferToOpener
+                | Self::HearsToOpener
+                | Self::ForgetToOpener
+                | Self::WithdrawToOpener
+        )
+    }
 }
 
 /// A packet, as it stands on the bus.
@@ -59,9 +80,10 @@ pub(super) struct Packet {
     pub(super) from: Mailbox,
     /// Of the link, or of a broadcast.
     pub(super) link: u64,
-    /// How many packets of bytes this end has sent on the link before, or where in its payload a part begins.
+    /// How many packets of bytes this end has sent on the link before; where in its payload a part begins; the first
+    /// broadcast to forget.
     pub(super) number: u64,
-    /// Up to which broadcast the bytes refer to, or how long the payload is that a part is of.
+    /// Up to which broadcast the bytes refer to; how long the payload is that a part is of; the last broadcast to forget.
     pub(super) extra: u64,
     pub(super) bytes: Bytes,
 }

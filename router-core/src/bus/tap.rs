@@ -18,6 +18,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
+pub(super) use broadcasts::AHEAD;
 use broadcasts::Hearing;
 pub use broadcasts::Request;
 
@@ -52,6 +53,8 @@ pub struct Tap {
     packet_limit: AtomicUsize,
     outgoing: Outgoing,
     state: Mutex<State>,
+    /// Held while a payload is broadcast.
+    publishing: Mutex<()>,
     closed: watch::Sender<bool>,
 }
 
@@ -82,8 +85,10 @@ struct State {
 struct OpenLine {
     line: Arc<Line>,
     ear: Ear,
-    /// How many bytes of broadcasts the other end has been sent that the link has not come to yet.
+    /// How many bytes of broadcasts the other end has been sent that the link has not come to yet, and how many since
+    /// the last one to which it did that it will not come to.
     ahead: usize,
+    unwanted: usize,
 }
 
 /// Whether the other end of a link hears the broadcasts of this node.
@@ -110,6 +115,7 @@ impl Tap {
             packet_limit: AtomicUsize::new(PACKET),
             outgoing: Outgoing::default(),
             state: Mutex::default(),
+            publishing: Mutex::default(),
             closed: watch::Sender::new(false),
         })
     }
@@ -206,15 +212,7 @@ impl Tap {
             return self.notify(|state| state.foreign += 1);
         };
         let Packet { kind, from: remote, link: number, .. } = packet;
-        let opened_here = matches!(
-            kind,
-            Kind::Opened
-                | Kind::DataToOpener
-                | Kind::CloseToOpener
-                | Kind::OfferToOpener
-                | Kind::HearsToOpener
-        );
-        let key = Key { remote, number, opened_here };
+        let key = Key { remote, number, opened_here: kind.is_to_opener() };
         match kind {
             Kind::Open => self.open(key),
             Kind::Opened => {
@@ -241,8 +239,12 @@ impl Tap {
             }
             Kind::OfferFromOpener | Kind::OfferToOpener => self.offered(key),
             Kind::HearsFromOpener | Kind::HearsToOpener => self.heard_by(key),
-            Kind::Broadcast => self.overheard(packet),
-            Kind::Forget => self.forget(&packet),
+            Kind::ForgetFromOpener | Kind::ForgetToOpener => {
+                let line = self.lock().line(key);
+                line.into_iter().for_each(|line| line.forget(packet.number..=packet.extra));
+            }
+            Kind::WithdrawFromOpener | Kind::WithdrawToOpener => self.stop_hearing(self.lock(), key),
+            Kind::Broadcast => self.broadcast_arrived(packet),
         }
     }
 
@@ -344,7 +346,7 @@ impl Tap {
         let mut state = self.lock();
         state.opening.remove(&key);
         if state.lines.remove(&key).is_some() {
-            self.stop_hearing(state, key.remote);
+            self.stop_hearing(state, key);
             self.outgoing.push(Channel::Mailbox(key.remote), key.close(self.mailbox));
         }
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
-use super::Inbox;
+use super::{Inbox, others};
 use crate::{
     exchange::Exchange,
     outbox::Outgoing,
@@ -50,10 +50,11 @@ impl Exchange {
         let credit = session.credit();
         credit.add(size as u64);
         let route = self.route(event)?;
-        let forwarded = self.config.topology.forwards(self.node_id).then(|| {
-            let others = route.peers.iter().filter(|peer| !Arc::ptr_eq(peer, session));
-            self.shareable(payload.clone(), others)
-        });
+        let forwarded = self
+            .config
+            .topology
+            .forwards(self.node_id)
+            .then(|| self.shareable(payload.clone(), others(&route, session, header.destination)));
         let head = header.head(event, payload.len());
         let onward = || Outgoing::Large(head.clone(), forwarded.clone().unwrap_or_default());
         let run = Run::single(route.name.clone(), header, payload);

@@ -5,7 +5,8 @@
 //! broadcasts, once, and each link carries a token in its place.
 
 use std::{
-    sync::{Arc, MutexGuard},
+    ops::RangeInclusive,
+    sync::{Arc, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
@@ -15,7 +16,7 @@ use super::{Ear, OpenLine, State, Tap};
 use crate::bus::{
     Channel, Mailbox,
     broadcast::{Broadcast, Published},
-    heard::{Heard, Lost, Part},
+    heard::{Heard, Part},
     link::Key,
     packet::{self, Kind, Packet},
 };
@@ -23,10 +24,11 @@ use crate::bus::{
 /// From which length on a payload is published once for several: below it, the messages of a link share packets.
 const THRESHOLD: usize = 16 << 10;
 
-/// How many bytes of broadcasts a node may have been sent at most that its link has not come to yet. Beyond that the
-/// links carry the payloads themselves, each as fast as its other end takes them. A little more than the queue of one
-/// link, whose sender waits when it is full; with a window, less than Redis keeps for a connection, 32 MiB.
-const AHEAD: usize = 10 << 20;
+/// How many bytes of broadcasts a node may have been sent at most that its link has not come to, or will not.
+///
+/// A little more than the queue of one link, whose sender waits when it is full; with a window, less than Redis keeps for
+/// a connection, 32 MiB. Longer payloads are not broadcast.
+pub(in crate::bus) const AHEAD: usize = 10 << 20;
 
 /// What a [`Bus`](crate::Bus) is to subscribe besides the mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,18 +39,18 @@ pub enum Request {
     Unsubscribe(Mailbox),
 }
 
-/// The broadcasts of another node, as long as there is a link to it.
+/// The broadcasts of another node, as long as it offers them on a link.
 #[derive(Debug, Default)]
 pub(super) struct Hearing {
-    heard: Arc<Heard>,
     /// They arrive.
     subscribed: bool,
-    /// On which links that is to be said then.
-    offered: Vec<Key>,
+    /// On which links they are offered.
+    links: Vec<Key>,
 }
 
 impl Tap {
-    /// What is to be subscribed or not any more, in this order.
+    /// What is to be subscribed or not any more, in this order, and before anything is published that is outgoing by
+    /// then.
     ///
     /// # Cancel safety
     ///
@@ -67,6 +69,10 @@ impl Tap {
     }
 
     fn request(&self, mut state: MutexGuard<'_, State>, request: Request) {
+        // Whose connection is about to end has nothing to subscribe.
+        if *self.closed.borrow() {
+            return;
+        }
         state.requests.push_back(request);
         let requester = state.requester.take();
         drop(state);
@@ -78,9 +84,9 @@ impl Tap {
         let mut state = self.lock();
         let Some(hearing) = state.hearing.get_mut(&mailbox) else { return };
         hearing.subscribed = true;
-        let offered = std::mem::take(&mut hearing.offered);
-        drop(state);
-        offered.into_iter().for_each(|link| self.hear(link));
+        for link in hearing.links.clone() {
+            self.hear(&state, link);
+        }
     }
 
     /// The other end of a link offers its broadcasts.
@@ -91,75 +97,69 @@ impl Tap {
         }
         let is_new = !state.hearing.contains_key(&link.remote);
         let hearing = state.hearing.entry(link.remote).or_default();
-        if hearing.subscribed {
-            drop(state);
-            return self.hear(link);
+        if hearing.links.contains(&link) {
+            return;
         }
-        hearing.offered.push(link);
-        if is_new {
+        hearing.links.push(link);
+        if hearing.subscribed {
+            self.hear(&state, link);
+        } else if is_new {
             self.request(state, Request::Subscribe(link.remote));
         }
     }
 
     /// Says on a link that the other end is heard.
-    fn hear(&self, link: Key) {
-        let mut state = self.lock();
-        let State { lines, hearing, .. } = &mut *state;
-        let (Some(open), Some(hearing)) = (lines.get(&link), hearing.get_mut(&link.remote)) else { return };
-        // What has come so far was for an earlier link.
-        hearing.heard = Arc::default();
-        open.line.hears(hearing.heard.clone());
-        drop(state);
-        self.say(link, link.kind(Kind::HearsFromOpener, Kind::HearsToOpener));
+    fn hear(&self, state: &State, link: Key) {
+        if let Some(open) = state.lines.get(&link) {
+            open.line.hears(Arc::new(Heard::default()));
+            self.say(link, link.kind(Kind::HearsFromOpener, Kind::HearsToOpener));
+        }
     }
 
-    /// The other end of a link hears what is broadcast from now on.
-    pub(super) fn heard_by(&self, link: Key) {
-        if let Some(open) = self.lock().lines.get_mut(&link) {
-            open.ear = Ear::Hears;
+    /// A link ends, or the other end of it offers its broadcasts no longer.
+    pub(super) fn stop_hearing(&self, mut state: MutexGuard<'_, State>, link: Key) {
+        let Some(hearing) = state.hearing.get_mut(&link.remote) else { return };
+        hearing.links.retain(|offered| *offered != link);
+        if hearing.links.is_empty() {
+            state.hearing.remove(&link.remote);
+            self.request(state, Request::Unsubscribe(link.remote));
         }
     }
 
     /// A part of a broadcast came.
-    pub(super) fn overheard(&self, packet: Packet) {
-        let heard = self.lock().hearing.get(&packet.from).map(|hearing| hearing.heard.clone());
-        // Without it: it was on its way when the last link to that node ended.
-        let Some(heard) = heard else { return };
+    pub(super) fn broadcast_arrived(&self, packet: Packet) {
+        let state = self.lock();
+        // None: it was on its way when this ended.
+        let Some(hearing) = state.hearing.get(&packet.from) else { return };
+        let lines: Vec<_> = hearing.links.iter().filter_map(|link| state.line(*link)).collect();
+        drop(state);
         let (number, offset, length) = (packet.link, packet.number, packet.extra);
-        if heard.arrived(Part { number, offset, length, bytes: packet.bytes }) == Err(Lost) {
-            tracing::debug!(from = %packet.from, number, "a broadcast was lost on the bus");
-            self.unheard(packet.from);
+        for line in lines {
+            line.broadcast_arrived(Part { number, offset, length, bytes: packet.bytes.clone() });
         }
     }
 
-    /// No link of this node is to get the broadcast of this number.
-    pub(super) fn forget(&self, packet: &Packet) {
-        let heard = self.lock().hearing.get(&packet.from).map(|hearing| hearing.heard.clone());
-        heard.into_iter().for_each(|heard| heard.forget(packet.link));
-    }
-
-    /// The last link to this node has ended.
-    pub(super) fn stop_hearing(&self, mut state: MutexGuard<'_, State>, remote: Mailbox) {
-        if state.lines.keys().all(|link| link.remote != remote) && state.hearing.remove(&remote).is_some() {
-            self.request(state, Request::Unsubscribe(remote));
+    /// The other end of a link hears what is broadcast from now on.
+    pub(super) fn heard_by(&self, link: Key) {
+        let mut state = self.lock();
+        let before = 1..=state.broadcasts;
+        let Some(open) = state.lines.get_mut(&link) else { return };
+        if open.ear == Ear::Offered {
+            open.ear = Ear::Hears;
+            // It has some of these, since it has listened already, and no link will come to them.
+            self.recall(link, before);
         }
     }
 
-    /// A payload for these nodes as one to be published once for all of them, if it is large, and there are several of
-    /// them here.
-    pub(crate) fn share(self: &Arc<Self>, payload: &Bytes, receivers: &[Mailbox]) -> Option<Broadcast> {
-        if payload.len() < THRESHOLD || receivers.len() < 2 {
+    /// A payload for these nodes as one to be published once for all of them, if it is neither small nor very large, and
+    /// there are several of them here.
+    pub(crate) fn share(self: &Arc<Self>, payload: &Bytes, receivers: &Arc<[Mailbox]>) -> Option<Broadcast> {
+        if !(THRESHOLD..=AHEAD).contains(&payload.len()) || receivers.len() < 2 {
             return None;
         }
         let state = self.lock();
-        let wants = |link: &Key| receivers.contains(&link.remote);
-        if state.lines.keys().filter(|link| wants(link)).count() < 2 {
-            return None;
-        }
-        let hear = || state.lines.iter().filter(|(_, open)| open.ear == Ear::Hears);
-        let wanted = hear().filter(|(link, _)| wants(link)).count();
-        let is_worth_it = wanted >= 2 && 2 * wanted > hear().count();
-        Some(Broadcast::new(self.clone(), payload.clone(), is_worth_it))
+        let several = state.lines.keys().filter(|link| receivers.contains(&link.remote)).count() > 1;
+        several.then(|| Broadcast::new(self.clone(), payload.clone(), receivers.clone()))
     }
 
     /// Whether the other end of a link hears. If it has not been asked yet, it is.
@@ -168,61 +168,81 @@ impl Tap {
         let Some(open) = state.lines.get_mut(&link) else { return false };
         if open.ear == Ear::Unasked {
             open.ear = Ear::Offered;
-            drop(state);
             self.say(link, link.kind(Kind::OfferFromOpener, Kind::OfferToOpener));
-            return false;
         }
         open.ear == Ear::Hears
     }
 
-    /// Publishes a payload to all that hear, unless one of them is too far behind.
-    pub(in crate::bus) fn broadcast(&self, payload: &Bytes) -> Option<Published> {
-        let mut state = self.lock();
-        let is_far_behind =
-            |open: &OpenLine| open.ear == Ear::Hears && open.ahead > 0 && open.ahead + payload.len() > AHEAD;
-        if state.lines.values().any(is_far_behind) {
-            return None;
-        }
-        state.broadcasts += 1;
-        let number = state.broadcasts;
-        let mut owed = Vec::new();
-        for (link, open) in state.lines.iter_mut().filter(|(_, open)| open.ear == Ear::Hears) {
-            open.ahead += payload.len();
-            owed.push(*link);
-        }
+    /// Publishes a payload to all that hear, if several of those want it, who are most of them, and none of those is
+    /// too far behind.
+    pub(in crate::bus) fn broadcast(&self, payload: &Bytes, receivers: &[Mailbox]) -> Option<Published> {
+        // One after the other, so that they go out by their numbers.
+        let _publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let published = self.lock().next_broadcast(payload.len(), receivers)?;
+        published.withdrawn.iter().for_each(|link| {
+            self.say(*link, link.kind(Kind::WithdrawFromOpener, Kind::WithdrawToOpener));
+        });
         let mut offset = 0;
         for part in payload.chunks(self.packet_limit() - packet::HEADER) {
-            let numbers = [number, offset, payload.len() as u64];
+            let numbers = [published.number, offset, payload.len() as u64];
             let mut packet = packet::head(Kind::Broadcast, self.mailbox, numbers, part.len());
             packet.extend_from_slice(part);
-            // Under the lock, so that they go out by their numbers.
             self.outgoing.push(Channel::Broadcasts(self.mailbox), packet.freeze());
             offset += part.len() as u64;
         }
-        Some(Published { number, owed })
+        Some(published)
     }
 
     /// A link refers to a broadcast of so many bytes.
     pub(in crate::bus) fn refers(&self, link: Key, len: usize) {
         if let Some(open) = self.lock().lines.get_mut(&link) {
-            open.ahead -= len;
+            open.ahead = open.ahead.saturating_sub(len);
+            open.unwanted = 0;
         }
     }
 
     /// A link will not refer to a broadcast of so many bytes, which its other end has.
-    pub(in crate::bus) fn recall(&self, link: Key, number: u64, len: usize) {
-        let mut state = self.lock();
-        // Who has no link any more forgets by itself.
-        let Some(open) = state.lines.get_mut(&link) else { return };
-        open.ahead -= len;
-        drop(state);
-        let packet = packet::head(Kind::Forget, self.mailbox, [number, 0, 0], 0);
-        self.outgoing.push(Channel::Mailbox(link.remote), packet.freeze());
+    pub(in crate::bus) fn forgo(&self, link: Key, number: u64, len: usize) {
+        if let Some(open) = self.lock().lines.get_mut(&link) {
+            open.ahead = open.ahead.saturating_sub(len);
+            open.unwanted += len;
+            self.recall(link, number..=number);
+        }
     }
 
-    /// The payload that the other end of a link has broadcast.
-    pub(in crate::bus) fn redeem(&self, link: Key, number: u64) -> Option<Bytes> {
-        let heard = self.lock().hearing.get(&link.remote)?.heard.clone();
-        heard.redeem(number)
+    /// Tells the other end of a link that it has broadcasts, or will have them, to which this link does not refer.
+    fn recall(&self, link: Key, numbers: RangeInclusive<u64>) {
+        let kind = link.kind(Kind::ForgetFromOpener, Kind::ForgetToOpener);
+        let packet = packet::head(kind, self.mailbox, [link.number, *numbers.start(), *numbers.end()], 0);
+        self.outgoing.push(Channel::Mailbox(link.remote), packet.freeze());
+    }
+}
+
+impl State {
+    /// Whom the next broadcast, of so many bytes, goes to, if there is to be one.
+    fn next_broadcast(&mut self, len: usize, receivers: &[Mailbox]) -> Option<Published> {
+        let hear = || self.lines.iter().filter(|(_, open)| open.ear == Ear::Hears);
+        let wants = |link: &Key| receivers.contains(&link.remote);
+        let wanted = hear().filter(|(link, _)| wants(link)).count();
+        let is_far_behind = |open: &OpenLine| open.ahead + len > AHEAD;
+        if wanted < 2
+            || 2 * wanted <= hear().count()
+            || hear().any(|(link, open)| wants(link) && is_far_behind(open))
+        {
+            return None;
+        }
+        self.broadcasts += 1;
+        let mut published = Published { number: self.broadcasts, owed: Vec::new(), withdrawn: Vec::new() };
+        for (link, open) in self.lines.iter_mut().filter(|(_, open)| open.ear == Ear::Hears) {
+            // Who takes nothing of what it does not want is cut off by the broker in the end.
+            if !wants(link) && open.unwanted + open.ahead + len > AHEAD {
+                *open = OpenLine { ear: Ear::Unasked, line: open.line.clone(), ahead: 0, unwanted: 0 };
+                published.withdrawn.push(*link);
+            } else {
+                open.ahead += len;
+                published.owed.push(*link);
+            }
+        }
+        Some(published)
     }
 }

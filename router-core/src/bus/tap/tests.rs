@@ -28,14 +28,20 @@ impl Bus {
         taps.iter().for_each(|tap| tap.up());
         let mut bus = Self { taps, links: Vec::new(), listeners: Vec::new(), broadcasts: 0 };
         for other in 1..nodes as usize {
-            let (here, _opened) = bus.taps[0].begin(bus.taps[other].mailbox()).unwrap();
-            bus.taps[0].say(here.key(), Kind::Open);
-            bus.settle();
-            let cx = Context::from_waker(Waker::noop());
-            let Poll::Ready(there) = bus.taps[other].poll_link(&cx) else { panic!("no link came") };
-            bus.links.push([here, there]);
+            let link = bus.link_to(other);
+            bus.links.push(link);
         }
         bus
+    }
+
+    /// One more link between node 0 and this one.
+    fn link_to(&mut self, other: usize) -> [Arc<dyn Link>; 2] {
+        let (here, _opened) = self.taps[0].begin(self.taps[other].mailbox()).unwrap();
+        self.taps[0].say(here.key(), Kind::Open);
+        self.settle();
+        let cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(there) = self.taps[other].poll_link(&cx) else { panic!("no link came") };
+        [here, there]
     }
 
     /// Brings everything where it is to go.
@@ -75,7 +81,12 @@ impl Bus {
 
     /// A payload for everyone else.
     fn share(&self, byte: u8) -> Shareable {
-        let receivers: Vec<_> = self.taps[1..].iter().map(|tap| tap.mailbox()).collect();
+        self.share_with(byte, self.links.len())
+    }
+
+    /// The same for the first of them.
+    fn share_with(&self, byte: u8, receivers: usize) -> Shareable {
+        let receivers = self.taps[1..][..receivers].iter().map(|tap| tap.mailbox()).collect();
         let payload = Bytes::from(vec![byte; LARGE]);
         let broadcast = self.taps[0].share(&payload, &receivers);
         Shareable::new(payload, broadcast.into_iter().collect())
@@ -121,14 +132,86 @@ fn a_payload_for_several_is_published_once_and_redeemed_by_each() {
 fn a_payload_that_most_of_those_who_hear_do_not_want_is_no_broadcast() {
     let mut bus = Bus::of(5);
     bus.introduce();
-    let payload = Bytes::from(vec![1; LARGE]);
-    let mailboxes: Vec<_> = bus.taps[1..].iter().map(|tap| tap.mailbox()).collect();
     for (receivers, is_one) in [(0, false), (1, false), (2, false), (3, true), (4, true)] {
-        let broadcast = bus.taps[0].share(&payload, &mailboxes[..receivers]);
-        let payload = Shareable::new(payload.clone(), broadcast.into_iter().collect());
-        assert_eq!(bus.lend(0, &payload).is_some(), is_one, "{receivers}");
+        assert_eq!(bus.lend(0, &bus.share_with(1, receivers)).is_some(), is_one, "{receivers}");
     }
-    assert!(bus.taps[0].share(&payload.slice(..100), &mailboxes).is_none(), "a small one");
+    let everyone = bus.taps[1..].iter().map(|tap| tap.mailbox()).collect();
+    for len in [0, 100, AHEAD + 1] {
+        assert!(bus.taps[0].share(&Bytes::from(vec![0; len]), &everyone).is_none(), "{len} bytes");
+    }
+}
+
+#[test]
+fn who_does_not_want_many_broadcasts_is_sent_no_more_of_them() {
+    let mut bus = Bus::of(4);
+    bus.introduce();
+    let count = AHEAD / LARGE + 1;
+    for _ in 0..count {
+        assert_eq!(bus.listeners, [1, 2, 3]);
+        let payload = bus.share_with(1, 2);
+        let tokens = [0, 1].map(|link| bus.lend(link, &payload).unwrap());
+        drop(payload);
+        bus.settle();
+        tokens.iter().enumerate().for_each(|(link, token)| drop(bus.redeem(link, token).unwrap()));
+    }
+    assert_eq!((bus.broadcasts, &bus.listeners[..]), (count, &[1, 2][..]));
+    // It is asked again as soon as there is something for it.
+    bus.lend(2, &bus.share(1));
+    bus.settle();
+    assert_eq!(bus.listeners, [1, 2, 3]);
+    assert!(bus.lend(2, &bus.share(1)).is_some());
+}
+
+#[test]
+fn of_two_links_to_one_node_the_one_that_refers_to_a_broadcast_redeems_it() {
+    let mut bus = Bus::of(3);
+    bus.introduce();
+    let second = bus.link_to(1);
+    bus.links.push(second);
+    // The same node by another link; what is offered on the first one stays there.
+    bus.lend(2, &bus.share_with(0, 2));
+    bus.settle();
+    let payload = bus.share_with(1, 2);
+    let tokens = [0, 1, 2].map(|link| bus.lend(link, &payload).unwrap());
+    bus.settle();
+    for (link, token) in tokens.iter().enumerate() {
+        assert_eq!(bus.redeem(link, token).unwrap(), *payload.bytes());
+    }
+    bus.links[2].iter().for_each(|end| end.close());
+    bus.settle();
+    assert_eq!(bus.listeners, [1, 2], "the first link needs it still");
+}
+
+#[test]
+fn what_came_before_it_was_said_that_it_arrives_is_not_kept() {
+    let mut bus = Bus::of(4);
+    bus.introduce();
+    bus.links[0].iter().for_each(|end| end.close());
+    bus.settle();
+    bus.links[0] = bus.link_to(1);
+    let payload = bus.share(1);
+    assert_eq!(bus.lend(0, &payload), None, "it is asked");
+    // It has subscribed, and this node does not know that yet.
+    let offers = poll(bus.taps[0].outgoing().next(usize::MAX)).map(|offers| offers.into_iter());
+    let Poll::Ready(offers) = offers else { panic!("nothing was offered") };
+    offers.for_each(|(to, packet)| bus.bring(to, packet));
+    let Poll::Ready(Request::Subscribe(whose)) = poll(bus.taps[1].next_request()) else {
+        panic!("no request")
+    };
+    bus.listeners.push(1);
+    bus.taps[1].subscribed(whose);
+    let token = bus.lend(1, &payload).unwrap();
+    let Poll::Ready(broadcast) = poll(bus.taps[0].outgoing().next(usize::MAX)) else {
+        panic!("no broadcast")
+    };
+    broadcast.into_iter().for_each(|(to, packet)| bus.bring(to, packet));
+    bus.settle();
+    assert!(bus.redeem(0, &token).is_err(), "nobody comes for it");
+    assert!(bus.redeem(1, &token).is_ok());
+    let next = bus.share(2);
+    let token = bus.lend(0, &next).unwrap();
+    bus.settle();
+    assert_eq!(bus.redeem(0, &token).unwrap(), *next.bytes());
 }
 
 #[test]
@@ -153,7 +236,7 @@ fn who_is_far_behind_ends_the_broadcasts_until_it_has_caught_up() {
     let payloads: Vec<_> = (0..200).map(|byte| bus.share(byte)).collect();
     // Link 2 takes nothing.
     let lent = payloads.iter().map_while(|payload| bus.lend(0, payload).and(bus.lend(1, payload))).count();
-    assert_eq!(lent, (10 << 20) / LARGE);
+    assert_eq!(lent, AHEAD / LARGE);
     assert_eq!(bus.lend(2, &payloads[lent]), None, "decided for all of them");
     let caught_up = payloads[..lent].iter().filter_map(|payload| bus.lend(2, payload)).count();
     assert_eq!(caught_up, lent);
