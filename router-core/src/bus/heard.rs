@@ -38,6 +38,8 @@ pub(super) struct Heard {
 struct State {
     /// The number of the last payload that is whole; 0 before the first one.
     whole: u64,
+    /// Up to which one all had come before.
+    before: u64,
     /// The one of which parts have come.
     begun: Option<(u64, BytesMut)>,
     payloads: BTreeMap<u64, Bytes>,
@@ -65,15 +67,25 @@ impl Heard {
         Ok(())
     }
 
-    /// Whether everything up to this number has come.
+    /// What comes behind the payload of this number, up to which all that a link refers to has come.
+    pub(super) fn behind(before: u64) -> Self {
+        Self { state: Mutex::new(State { before, ..State::default() }) }
+    }
+
+    /// Up to which number everything has come.
+    pub(super) fn reached(&self) -> u64 {
+        self.lock().reached()
+    }
+
+    /// Whether everything up to this number has.
     pub(super) fn has(&self, number: u64) -> bool {
-        self.lock().whole >= number
+        self.reached() >= number
     }
 
     /// Ready when it has.
     pub(super) fn poll_has(&self, number: u64, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if state.whole >= number {
+        if state.reached() >= number {
             return Poll::Ready(());
         }
         if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -102,6 +114,10 @@ impl Heard {
 }
 
 impl State {
+    fn reached(&self) -> u64 {
+        self.whole.max(self.before)
+    }
+
     /// Returns whether a payload has become whole.
     fn take_in(&mut self, part: Part) -> Result<bool, Lost> {
         let Part { number, offset, length, bytes } = part;

@@ -103,8 +103,11 @@ impl Line {
     }
 
     /// It is about to be said that the other end's broadcasts arrive here.
-    pub(super) fn hears(&self, heard: Arc<Heard>) {
-        self.lock().heard = Some(heard);
+    pub(super) fn hears(&self) {
+        let mut arrivals = self.lock();
+        // They may have arrived before, and were withdrawn meanwhile.
+        let before = arrivals.heard.as_ref().map_or(0, |heard| heard.reached());
+        arrivals.heard = Some(Arc::new(Heard::behind(before)));
     }
 
     /// A part of a broadcast of the other end came. Without what is missing the link cannot go on.

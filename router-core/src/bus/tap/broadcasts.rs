@@ -16,7 +16,7 @@ use super::{Ear, OpenLine, State, Tap};
 use crate::bus::{
     Channel, Mailbox,
     broadcast::{Broadcast, Published},
-    heard::{Heard, Part},
+    heard::Part,
     link::Key,
     packet::{self, Kind, Packet},
 };
@@ -111,7 +111,7 @@ impl Tap {
     /// Says on a link that the other end is heard.
     fn hear(&self, state: &State, link: Key) {
         if let Some(open) = state.lines.get(&link) {
-            open.line.hears(Arc::new(Heard::default()));
+            open.line.hears();
             self.say(link, link.kind(Kind::HearsFromOpener, Kind::HearsToOpener));
         }
     }
