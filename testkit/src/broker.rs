@@ -28,7 +28,8 @@ struct Shared {
     listeners: Mutex<HashMap<Mailbox, HashSet<Mailbox>>>,
     /// Broadcasts come behind what was published after them.
     is_late: AtomicBool,
-    /// Packets that were broadcast.
+    /// Bytes that were published, and packets that were broadcast.
+    bytes: AtomicU64,
     broadcasts: AtomicU64,
     /// One packet of so many is lost; 0: none.
     loses: AtomicU64,
@@ -60,12 +61,12 @@ impl Broker {
         self.shared.is_late.store(true, Relaxed);
     }
 
-    /// How many packets were published.
-    pub fn packets(&self) -> u64 {
-        self.shared.packets.load(Relaxed)
+    /// How many bytes were published.
+    pub fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Relaxed)
     }
 
-    /// How many of them were broadcast.
+    /// How many packets were broadcast.
     pub fn broadcasts(&self) -> u64 {
         self.shared.broadcasts.load(Relaxed)
     }
@@ -146,6 +147,7 @@ impl Shared {
             packets.sort_by_key(|(to, _)| matches!(to, Channel::Broadcasts(_)));
         }
         for (to, packet) in packets {
+            self.bytes.fetch_add(packet.len() as u64, Relaxed);
             let number = self.packets.fetch_add(1, Relaxed);
             if is_nth(number, self.loses.load(Relaxed)) {
                 self.lost.fetch_add(1, Relaxed);
