@@ -265,7 +265,7 @@ impl Node {
         self.stop_listening();
         self.exchange.tell(started, |machine| machine.goodbye());
         let sounding = deadline / SOUNDING;
-        let goodbye = self.until(deadline - sounding, |machine| machine.without_farewell().is_empty());
+        let goodbye = self.until(deadline - sounding, Machine::has_parted);
         let ((flushed, discarded), ()) = tokio::join!(self.settle_journals(started + deadline), goodbye);
         if !self.exchange.ask(|machine| machine.without_farewell().is_empty()) {
             // Those who live tell how far they have come, so that the report is exact.

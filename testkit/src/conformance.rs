@@ -226,6 +226,7 @@ macro_rules! __conformance_cases {
             shutdown: [
                 what_is_queued_is_flushed,
                 a_second_shutdown_has_nothing_to_do,
+                both_ends_part_when_they_shut_down_together,
                 full_queues_do_not_hold_it_up,
                 every_emit_around_it_is_delivered_or_counted,
                 a_closed_router_refuses,

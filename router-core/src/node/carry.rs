@@ -179,7 +179,7 @@ impl Carriers {
             let now = Instant::now();
             let next = exchange.tick(now);
             if let Some(at) = self.stop_at()
-                && (at <= now || exchange.ask(|machine| machine.without_farewell()).is_empty())
+                && (at <= now || exchange.ask(|machine| machine.has_parted()))
             {
                 return self.stop();
             }

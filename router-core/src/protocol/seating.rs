@@ -301,6 +301,12 @@ impl Machine {
         self.seats.values().any(|seat| seat.sounded && seat.link.is_some())
     }
 
+    /// Whether everyone has answered our goodbye, and has our answer to theirs: they close their links when they do.
+    pub(crate) fn has_parted(&self) -> bool {
+        let waits_for_answer = self.seats.values().any(|seat| seat.has_left() && seat.link.is_some());
+        !waits_for_answer && self.without_farewell().is_empty()
+    }
+
     /// The peers that have not answered our goodbye, or have no link to say it on while messages wait for them.
     pub(crate) fn without_farewell(&self) -> Vec<NodeId> {
         let open = self.seats.iter().filter(|(_, seat)| !seat.farewell && !seat.gone);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "cases are tests")]
 
 use std::{
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -12,7 +13,8 @@ use tokio::task::spawn_blocking;
 
 use super::load::{check, drain, fill, publish};
 use crate::{
-    Cluster, DEADLINE, Fixture, Nowhere, Stopwatch, deadline, eventually, meets_at_a_broker, next, node,
+    Cluster, DEADLINE, Fixture, Nowhere, Router, Stopwatch, deadline, eventually, meets_at_a_broker, next,
+    node,
 };
 
 /// Bounds that a few messages reach, and a patience that no case outlasts.
@@ -47,6 +49,25 @@ pub async fn a_second_shutdown_has_nothing_to_do(fixture: &dyn Fixture) {
     let again = deadline("third shutdown", cluster[1].shutdown(Duration::from_secs(1))).await;
     assert_eq!((again.flushed, again.discarded, again.unreachable), (0, 0, vec![]));
     assert!(again.took < Duration::from_millis(500), "{:?}", again.took);
+}
+
+/// Who has heard the last message shuts down along with who has emitted it: neither waits for the other in vain.
+pub async fn both_ends_part_when_they_shut_down_together(fixture: &dyn Fixture) {
+    for _ in 0..20 {
+        let mut cluster = Cluster::of(fixture, 2).await;
+        let mut heard = cluster[0].subscribe::<u64>("x").unwrap();
+        cluster[1].wait_for_listeners("x", 1).timeout(DEADLINE).await.unwrap();
+        let [second, first] = [cluster.pop(), cluster.pop()];
+        let shut_down = |router: Arc<Router>| async move { router.shutdown(Duration::from_secs(5)).await };
+        second.emit("x", &1u64).await.unwrap();
+        let emitter = tokio::spawn(shut_down(second));
+        assert_eq!(next(&mut heard).await.payload, 1);
+        let listener = tokio::spawn(shut_down(first));
+        for end in [emitter, listener] {
+            let report = deadline("shutdown", end).await.unwrap();
+            assert_eq!((report.discarded, &*report.unreachable), (0, &[][..]), "{report:?}");
+        }
+    }
 }
 
 /// Threads emit while their router shuts down: what they were told is emitted has arrived or is in the report.
