@@ -29,14 +29,14 @@ pub use channel::Channel;
 pub(crate) use connector::BusConnector;
 pub use mailbox::Mailbox;
 pub use outgoing::Outgoing;
-pub use tap::{Request, Tap};
+pub use tap::{Request, Serving, Tap};
 
 use crate::{BoxFuture, Result};
 
 /// A broker that carries packets between mailboxes.
 pub trait Bus: fmt::Debug + Send + Sync + 'static {
     /// Connects the tap of one node, and returns when what is published to its mailbox arrives and everyone who was
-    /// there before has been handed to [`Tap::found`]. From then on it serves the tap by itself, until
+    /// there before has been handed to [`Tap::found`]. From then on it [serves](Tap::serve) the tap by itself, until
     /// [`Tap::closed`]: it publishes what is [outgoing](Tap::outgoing) in that order, hands over what
     /// [arrives](Tap::arrived), subscribes what is [requested](Tap::next_request), and connects again when the
     /// connection breaks, which it tells by [`Tap::down`] and [`Tap::up`]; then the mailbox alone is subscribed.

@@ -71,7 +71,7 @@ pub mod wire;
 pub use address::Address;
 pub use address_text::{AddressText, without_login};
 pub use builder::RouterBuilder;
-pub use bus::{Bus, Channel, Mailbox, Outgoing, Request, Tap};
+pub use bus::{Bus, Channel, Mailbox, Outgoing, Request, Serving, Tap};
 pub use bytes::Bytes;
 pub use changes::{Changes, Report, Revision};
 pub use emit::{Emit, Emitting, Publish};

@@ -123,7 +123,8 @@ impl Shared {
     }
 
     /// Publishes what a tap has and subscribes what it wants, until it is closed.
-    async fn serve(&self, tap: &Tap) {
+    async fn serve(&self, tap: &Arc<Tap>) {
+        let _serving = tap.serve();
         loop {
             tokio::select! {
                 biased;

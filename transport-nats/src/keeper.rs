@@ -44,6 +44,7 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     pub(crate) async fn run(mut self) {
+        let _serving = self.tap.serve();
         let mut pause = PAUSES.0;
         loop {
             let (ending, was_up) = self.connection().await;

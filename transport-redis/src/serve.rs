@@ -34,6 +34,7 @@ enum End {
 
 /// Serves the tap until its node is gone.
 pub(crate) async fn serve(server: Server, channels: Channels, tap: Arc<Tap>, mut connection: Connection) {
+    let _serving = tap.serve();
     loop {
         match publish(&channels, &tap, &mut connection).await {
             End::Closed => break,

@@ -39,6 +39,10 @@ impl Connector for BusConnector {
     fn close(&self) {
         self.tap.close();
     }
+
+    fn flushed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.tap.served())
+    }
 }
 
 impl Drop for BusConnector {

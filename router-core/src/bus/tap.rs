@@ -56,6 +56,18 @@ pub struct Tap {
     /// Held while a payload is broadcast.
     publishing: Mutex<()>,
     closed: watch::Sender<bool>,
+    /// How many serve it.
+    serving: watch::Sender<usize>,
+}
+
+/// Whoever holds it serves a [`Tap`]: a shutdown waits until it is dropped, for as long as it may.
+#[derive(Debug)]
+pub struct Serving(Arc<Tap>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.serving.send_modify(|serving| *serving -= 1);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -117,6 +129,7 @@ impl Tap {
             state: Mutex::default(),
             publishing: Mutex::default(),
             closed: watch::Sender::new(false),
+            serving: watch::Sender::new(0),
         })
     }
 
@@ -162,6 +175,19 @@ impl Tap {
     pub async fn closed(&self) {
         // An error means that the sender is gone, which is this very tap.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    /// From now on somebody serves it, until what this returns is dropped: then all that was outgoing has left.
+    #[must_use = "who drops it has ended serving"]
+    pub fn serve(self: &Arc<Self>) -> Serving {
+        self.serving.send_modify(|serving| *serving += 1);
+        Serving(self.clone())
+    }
+
+    /// Ready when nobody serves it any more.
+    pub(crate) async fn served(&self) {
+        // An error means that the sender is gone, which is this very tap.
+        let _ = self.serving.subscribe().wait_for(|serving| *serving == 0).await;
     }
 
     /// The node is gone.
